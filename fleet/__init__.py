@@ -1,0 +1,1 @@
+"""Artefact -> patched nodes: the Chef server, the connections, the rollout, the proof."""

@@ -1,0 +1,1 @@
+"""The Chef server: settings, signing, requests, search, cookbooks."""

@@ -1,0 +1,45 @@
+"""What can go wrong between here and a node: children of StypticError that a caller can act on."""
+
+from generator.errors import StypticError
+
+
+class SettingsError(StypticError, ValueError):
+    """A setting or a flag is missing, wrong or contradicts another; the message names where it stands."""
+
+
+class ChefServerError(StypticError):
+    """The Chef server refused or failed; the message carries the server's own words."""
+
+
+class AuthenticationError(ChefServerError):
+    """The server does not accept our signature: wrong name, wrong key, or a clock that is off."""
+
+
+class NotFoundError(ChefServerError):
+    """The server has no such object."""
+
+
+class ConflictError(ChefServerError):
+    """The server holds something else under this name: a frozen cookbook version, say."""
+
+
+class ServerUnreachableError(ChefServerError, ConnectionError):
+    """The server did not answer: name, port, network, TLS or time-out."""
+
+
+class NoNodesError(StypticError):
+    """The search matched no node. knife ssh ends with 10 then, and so do we."""
+
+    exit_code = 10
+
+
+class UnreachableError(StypticError, ConnectionError):
+    """No connection to a node came about; nothing was changed on it."""
+
+
+class NodeError(StypticError):
+    """A step on a node failed after the connection stood."""
+
+
+class NodeTimeoutError(NodeError, TimeoutError):
+    """A step on a node did not end within its time."""

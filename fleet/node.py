@@ -1,0 +1,70 @@
+"""A node as the rollout sees it, and the states it can end in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a node stands. Every node of a rollout ends in one of these, and is counted once."""
+
+    PENDING = "pending"
+    UNREACHABLE = "unreachable"
+    NOT_AFFECTED = "not_affected"
+    UNKNOWN = "unknown"
+    ALREADY_PATCHED = "already_patched"
+    PATCHED = "patched"
+    REBOOT_REQUIRED = "reboot_required"
+    STALE = "stale"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+    @property
+    def good(self) -> bool:
+        """True for a node that needs nobody: exit code 0 asks that every node not skipped is so."""
+        return self in (State.PATCHED, State.ALREADY_PATCHED, State.NOT_AFFECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What the Chef server's search says of a node. Untrusted: it chooses whom to ask and proves nothing.
+
+    `packages` are the OpenSSL packages ohai reported, name to version, empty when it reported none;
+    `ohai_time` is when the node last reported, in seconds since the epoch, None when it never did.
+    """
+
+    name: str
+    environment: str
+    address: str | None = None
+    platform: str | None = None
+    release: str | None = None
+    packages: Mapping[str, str] = field(default_factory=dict)
+    ohai_time: float | None = None
+    policy_name: str | None = None
+
+
+@dataclass(slots=True)
+class NodeRecord:
+    """One node's line in the report: what was found, what was done, how it ended.
+
+    Packages are name to version; stale processes are dictionaries with pid, kind, command, service and library
+    (`stale_before` once the packages are upgraded and before anything was refreshed, `stale_after` over a fresh
+    connection at the end); `seconds` is the wall-clock time this node took; `wave` counts from 1, 0 is no wave.
+    """
+
+    name: str
+    address: str | None
+    environment: str
+    platform: str | None
+    release: str | None
+    wave: int = 0
+    state: State = State.PENDING
+    packages_before: dict[str, str] = field(default_factory=dict)
+    packages_after: dict[str, str] = field(default_factory=dict)
+    stale_before: list[dict] = field(default_factory=list)
+    stale_after: list[dict] = field(default_factory=list)
+    actions: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    error: str | None = None
+    started: datetime | None = None

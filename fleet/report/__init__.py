@@ -1,0 +1,1 @@
+"""What a rollout leaves behind for people and machines to read."""

@@ -1,0 +1,1 @@
+"""The Invoke tasks of fleet, one module a family."""

@@ -1,0 +1,87 @@
+"""The rules of the house that a machine can hold: arrows, sizes, and help for every verb."""
+
+import ast
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = {"generator": {"generator"}, "fleet": {"fleet", "generator"}, "lab": {"lab", "fleet", "generator"}}
+OURS = {"generator", "fleet", "lab", "tasks", "tests"}
+
+
+def tracked(*patterns: str) -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns],
+        cwd=ROOT, check=True, capture_output=True,
+    )
+    return [path for name in listed.stdout.decode().split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def imported_rooms(path: Path) -> set[str]:
+    rooms = set()
+    for found in ast.walk(ast.parse(path.read_text())):
+        if isinstance(found, ast.Import):
+            rooms |= {alias.name.split(".")[0] for alias in found.names}
+        elif isinstance(found, ast.ImportFrom) and not found.level:
+            rooms.add((found.module or "").split(".")[0])
+    return rooms & OURS
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_arrows_point_one_way(room):
+    modules = tracked(f"{room}/*.py")
+    assert modules
+    wrong = {str(path.relative_to(ROOT)): extra for path in modules if (extra := imported_rooms(path) - ROOMS[room])}
+    assert wrong == {}
+
+
+def test_checks_that_users_run_need_the_generator_alone():
+    modules = tracked("tests/infra/*.py")
+    assert modules
+    wrong = {path.name: extra for path in modules if (extra := imported_rooms(path) - {"generator"})}
+    assert wrong == {}
+
+
+def test_pychef_is_imported_in_one_place():
+    importers = set()
+    for path in tracked("*.py"):
+        for found in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(found, ast.Import):
+                names = [alias.name for alias in found.names]
+            elif isinstance(found, ast.ImportFrom) and not found.level:
+                names = [found.module or ""]
+            if any(name.split(".")[0] == "chef" for name in names):
+                importers.add(str(path.relative_to(ROOT)))
+    assert importers == {"fleet/chef/compat.py"}
+
+
+def test_no_file_holds_two_things():
+    sources = tracked("*.py", "*.rb", "*.j2", "*.sh", "bootstrap", "lab/chef_client/*")
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in sources}
+    assert {name: lines for name, lines in lengths.items() if lines > 400} == {}
+
+
+def every_verb():
+    import tasks
+
+    return sorted(tasks.ns.task_names)
+
+
+@pytest.mark.parametrize("verb", every_verb())
+def test_every_verb_teaches(verb):
+    import tasks
+
+    task = tasks.ns[verb]
+    assert (task.__doc__ or "").strip(), f"{verb} has no docstring"
+    arguments = {argument.name for argument in task.get_arguments()}
+    flags = {name.replace("-", "_") for name in arguments}
+    documented = {name.replace("-", "_") for name in task.help}
+    assert flags - documented == set(), f"{verb} has flags without help"
+
+
+def test_the_linter_is_content():
+    done = subprocess.run(["ruff", "check", "--no-cache", "."], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

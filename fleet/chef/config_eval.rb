@@ -1,0 +1,86 @@
+# Evaluates config.rb files as knife does (instance_eval in an object where an unknown name is a setting), and prints
+# the settings as JSON. Standard input: {"files": [path], "directory": path or null, "settings": {..}}, the settings of
+# the credentials file. It needs nothing but Ruby's own library; the error that stops it is JSON too.
+require "json"
+
+answer = $stdout.dup
+$stdout.reopen($stderr) # a config.rb may print; only we answer
+
+class StypticSettings
+  def initialize(settings)
+    @settings = settings
+  end
+
+  def [](name)
+    @settings[name.to_sym]
+  end
+
+  def []=(name, value)
+    @settings[name.to_sym] = value
+  end
+
+  def knife(value = nil)
+    @settings[:knife].merge!(value.transform_keys(&:to_sym)) if value
+    @settings[:knife]
+  end
+
+  def method_missing(name, *values)
+    if name.end_with?("=")
+      @settings[name[0..-2].to_sym] = values.first
+    elsif values.empty?
+      @settings[name]
+    else
+      @settings[name] = values.one? ? values.first : values
+    end
+  end
+
+  def respond_to_missing?(*)
+    true
+  end
+end
+
+request = JSON.parse($stdin.read)
+settings = request["settings"].transform_keys(&:to_sym)
+settings[:knife] = (settings[:knife] || {}).transform_keys(&:to_sym)
+settings[:config_file] = request["files"].first
+settings[:config_dir] = request["directory"]
+CONFIG = StypticSettings.new(settings)
+
+# Files say Chef::Config[:x] as well as x.
+module Chef
+  Config = CONFIG
+end
+
+module ChefConfig
+  Config = CONFIG
+end
+
+def plain(value)
+  case value
+  when Hash then value.to_h { |key, inner| [key.to_s, plain(inner)] }
+  when Array then value.map { |inner| plain(inner) }
+  when Integer, Float, true, false, nil then value
+  else value.to_s
+  end
+end
+
+reading = nil
+begin
+  load_file = lambda do |path|
+    reading = path
+    CONFIG.instance_eval(File.read(path, encoding: "UTF-8"), path, 1)
+  end
+  request["files"].each(&load_file)
+  config_d = settings[:config_d_dir] || (settings[:config_dir] && File.join(settings[:config_dir], "config.d"))
+  names = config_d && File.directory?(config_d) ? Dir.children(config_d).sort : []
+  names.select! { |name| name.end_with?(".rb") && !name.start_with?(".") }
+  names.map { |name| File.join(config_d, name) }.select { |path| File.file?(path) }.each do |path|
+    load_file.call(path)
+    request["files"] << path
+  end
+  answer.puts JSON.generate("settings" => plain(settings), "files" => request["files"])
+rescue Exception => e # SyntaxError, LoadError and SystemExit are no StandardError
+  where = [e.message, *e.backtrace].filter_map { |line| line[/\A#{Regexp.escape(reading.to_s)}:(\d+)/, 1] }.first
+  message = "#{e.class}: #{e.message.lines.first.to_s.strip}"
+  answer.puts JSON.generate("error" => message, "file" => reading, "line" => where)
+end

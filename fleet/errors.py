@@ -23,6 +23,16 @@ class ConflictError(ChefServerError):
     """The server holds something else under this name: a frozen cookbook version, say."""
 
 
+class PinError(ConflictError):
+    """An environment's constraint would give its nodes another version of the cookbook than ours."""
+
+
+class IncompleteSearchError(ChefServerError):
+    """The server's search ends before its matches do; `rows` are those it gave."""
+
+    rows: list[dict] = []  # noqa: RUF012 - set by who raises it
+
+
 class ServerUnreachableError(ChefServerError, ConnectionError):
     """The server did not answer: name, port, network, TLS or time-out."""
 

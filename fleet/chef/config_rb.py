@@ -25,8 +25,8 @@ def evaluate(
     """Return `settings` as `path` (None: no file), then config.d/*.rb of `directory`, change them, and the files read.
 
     `settings` are those of the credentials file, `knife` in it a table. A setting's value is what JSON can hold;
-    anything else comes as its text. Raises SettingsError naming file and line for a file that cannot be evaluated, or that takes
-    longer than `timeout` seconds.
+    anything else comes as its text. Raises SettingsError naming file and line for a file that cannot be evaluated, or
+    that takes longer than `timeout` seconds.
     """
     settings = {**settings, "knife": dict(settings.get("knife") or {})}
     more = sorted((directory / "config.d").glob("*.rb")) if (directory / "config.d").is_dir() else []

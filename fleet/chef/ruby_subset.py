@@ -58,13 +58,15 @@ class _Reader:
         raise SubsetError(line, self.text.splitlines()[line - 1] if line <= self.text.count("\n") + 1 else "")
 
     def scan(self):
-        position, line = 0, 1
+        position, line, spaced = 0, 1, False
         while position < len(self.text):
             found = _TOKEN.match(self.text, position)
             if not found:
                 self.fail(line)
             if found.lastgroup != "space":
-                self.tokens.append((found.lastgroup, found.group(), line))
+                kind = "index" if found.group() == "[" and not spaced else found.lastgroup
+                self.tokens.append((kind, found.group(), line))
+            spaced = found.lastgroup == "space"
             line += found.group().count("\n")
             position = found.end()
         self.tokens.append(("newline", "\n", line))
@@ -95,7 +97,7 @@ class _Reader:
             if self.token[1] == "=":
                 self.take()
                 self.variables[name] = self.value()
-            elif self.token[1] == "[":
+            elif self.token[0] == "index":  # name[, where name [ would begin a list
                 self.take()
                 key = self.value()
                 self.take("]")

@@ -1,0 +1,73 @@
+"""What a Chef server's refusal means: from an HTTP answer to one of our errors, with the server's own words in it."""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from fleet.errors import AuthenticationError, ChefServerError, ConflictError, NotFoundError
+
+CLOCK_LIMIT = 15 * 60  # seconds a signature may be off: https://docs.chef.io/server/api_chef_server/#x-ops-timestamp
+_WORTH_SAYING = 60  # seconds; a smaller difference is a slow answer rather than a clock
+
+
+def refusal(response, *, method: str, path: str, client: str, url: str, now: datetime | None = None) -> ChefServerError:
+    """Return the error that `response` (a requests.Response that is no success) stands for.
+
+    `path` is the API's path, `client` who signed, `url` the server's; `now` is our clock at the answer.
+    """
+    words, status = server_words(response), response.status_code
+    asked = f"{method} {path.partition('?')[0]}"
+    if status == 401:
+        return AuthenticationError(_not_authenticated(response, words, client, url, now))
+    if status == 403:
+        return ChefServerError(f"{url} does not allow {client!r} to {asked}: {words}")
+    if status == 404:
+        return NotFoundError(f"{url} has nothing at {asked}: {words}")
+    if status == 409:
+        return ConflictError(f"{url} refuses {asked}: {words}")
+    if status == 413:
+        return ChefServerError(f"{url} refuses {asked}: what was sent is larger than the server takes (413): {words}")
+    if 300 <= status < 400:
+        where = _clean(response.headers.get("Location", "nowhere"), 200)
+        return ChefServerError(f"{url} points to {where} for {asked}: set chef_server_url to where it really is")
+    return ChefServerError(f"{url} failed at {asked} with {status}: {words}")
+
+
+def clock_offset(response, now: datetime | None = None) -> float | None:
+    """Return by how many seconds our clock is ahead of the server's Date header, None when it has none."""
+    try:
+        theirs = parsedate_to_datetime(response.headers["Date"])
+    except (KeyError, ValueError, TypeError):
+        return None
+    theirs = theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)
+    return ((now or datetime.now(UTC)) - theirs).total_seconds()
+
+
+def server_words(response) -> str:
+    """Return what the server itself says of the failure, at most 400 characters, fit for a terminal."""
+    try:
+        body = response.json()
+    except ValueError:
+        kind = response.headers.get("Content-Type", "")
+        text = "" if "html" in kind else _clean(response.text, 400)
+        return text or _clean(str(response.reason), 80) or "no words"
+    if isinstance(body, dict):
+        body = next((body[key] for key in ("error", "error_message", "message") if body.get(key)), body)
+    if isinstance(body, list):
+        body = "; ".join(str(part) for part in body)
+    return _clean(str(body), 400).rstrip(". ")
+
+
+def _not_authenticated(response, words: str, client: str, url: str, now: datetime | None) -> str:
+    offset = clock_offset(response, now)
+    refused = f"{url} does not accept the signature of {client!r}: {words}"
+    if offset is not None and abs(offset) > _WORTH_SAYING:
+        side = "ahead of" if offset > 0 else "behind"
+        return (
+            f"{refused}; the clock may be off: ours is {abs(offset):.0f} s {side} the server's, and {CLOCK_LIMIT} s are"
+            " allowed: set it right (NTP) and try again"
+        )
+    return f"{refused}; check that node_name and client_key belong together and that the client exists on the server"
+
+
+def _clean(text: str, limit: int) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text[: limit * 2]).strip()[:limit]

@@ -1,0 +1,176 @@
+"""Finding nodes: partial search, paged as each kind of server needs it, and knife's rules for queries and addresses.
+
+Partial search is POST /search/INDEX (https://docs.chef.io/server/api_chef_server/#searchindex): only the keys asked for
+travel, so 10,000 nodes stay small.
+"""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
+
+from fleet.errors import ChefServerError, IncompleteSearchError, NotFoundError, SettingsError
+from fleet.node import Node
+
+PAGE = 1000  # rows a Chef Infra Server gives at most: https://docs.chef.io/chef_search/
+CAP = 10_000  # where Chef Infra Server on OpenSearch stops counting (track_total_hits)
+_EVERYTHING = 2**31 - 1
+# The binary packages that carry OpenSSL on the platforms Chef knows; what is not installed costs a null each.
+OPENSSL_PACKAGES = (
+    "openssl", "libssl0.9.8", "libssl1.0.0", "libssl1.0.2", "libssl1.1", "libssl3", "libssl3t64", "openssl-libs",
+    "openssl098e", "compat-openssl10", "compat-openssl11", "openssl11", "openssl11-libs", "openssl-fips-provider",
+    "libopenssl0_9_8", "libopenssl1_0_0", "libopenssl1_1", "libopenssl3", "openssl-1_0_0", "openssl-1_1", "openssl-3",
+)
+_ADDRESSES = (("cloud", "public_hostname"), ("fqdn",), ("ipaddress",))
+log = logging.getLogger(__name__)
+
+
+def expand(query: str) -> str:
+    """Return `query` as knife reads it: words without a colon are looked for in tags, roles, names and addresses.
+
+    The rule is that of Chef's lib/chef/search/query.rb, which `knife ssh` and `knife search` share.
+    """
+    if ":" in query:
+        return query
+    fields = ("tags", "roles", "fqdn", "addresses", "policy_name", "policy_group")
+    return " OR ".join(f"{field}:*{query}*" for field in fields)
+
+
+def partial(server, index: str, query: str, keys: Mapping[str, Sequence[str]]) -> list[dict]:
+    """Return one dictionary a match, with `keys` (name to the path of an attribute) filled in, None where it is absent.
+
+    Every object comes once. goiardi orders no pages among each other, so it is asked for a single one; a Chef Infra
+    Server is paged by 1000, advancing by what was asked for, because deleted objects shorten a page. Raises
+    IncompleteSearchError, with the rows there are, when the server's total is its cap; ChefServerError for a query that
+    the server cannot read.
+    """
+    rows_asked = _EVERYTHING if server.is_goiardi else PAGE
+    body = {name: list(path) for name, path in keys.items()}
+    found: dict[str, dict] = {}
+    start, total = 0, 1
+    while start < total:
+        asked = f"q={quote(query, safe='')}&rows={rows_asked}&start={start}"
+        page = server.post(f"/search/{quote(index, safe='')}?{asked}", body)
+        try:
+            total = int(page["total"])
+            for row in page["rows"]:
+                if row is not None:
+                    found.setdefault(row["url"], row["data"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ChefServerError(f"{server.url} answered the search for {query!r} with something else") from error
+        start += rows_asked
+        if total == CAP and start >= CAP:
+            break
+    rows = list(found.values())
+    if total == CAP and not server.is_goiardi:
+        incomplete = IncompleteSearchError(
+            f"{server.url} shows {CAP} matches of {query!r} and counts no further, so there may be more: "
+            "narrow the query (AND name:a*, say)"
+        )
+        incomplete.rows = rows
+        raise incomplete
+    return rows
+
+
+def find_nodes(
+    server,
+    environment: str | None = None,
+    query: str | None = None,
+    address_attribute: str | None = None,
+    package_names: Sequence[str] = OPENSSL_PACKAGES,
+) -> list[Node]:
+    """Return the nodes of `environment` (None or '*': of all) that match `query` (None: all), sorted by name.
+
+    A row that says another environment of itself than the one asked for is dropped: the index lags. `address_attribute`
+    is knife's -a, dotted; without it knife[:ssh_attribute], then cloud.public_hostname, then fqdn, as in `knife ssh`,
+    and, beyond knife, ipaddress. `package_names` are the packages whose versions are wanted, rpm's as
+    epoch:version-release. Raises NotFoundError for an unknown environment, naming those there are, SettingsError for a
+    name that cannot be one. Nodes the index has missed are named in a warning.
+    """
+    environment = None if environment == "*" else environment
+    if environment is not None:
+        check_environment(server, environment)
+    words = [f"chef_environment:{environment}"] if environment is not None else []
+    words += [f"({expand(query)})"] if query else []
+    searched = " AND ".join(words) or "*:*"
+    paths = _address_paths(server, address_attribute)
+    keys = {
+        "name": ("name",), "environment": ("chef_environment",), "platform": ("platform",), "os": ("os",),
+        "release": ("platform_version",), "ohai_time": ("ohai_time",), "policy_name": ("policy_name",),
+        **{f"address_{number}": path for number, path in enumerate(paths)},
+        **{f"package_{name}": ("packages", name) for name in package_names},
+    }
+    incomplete = None
+    try:
+        rows = partial(server, "node", searched, keys)
+    except IncompleteSearchError as error:
+        if query or environment is None:
+            raise
+        incomplete, rows = error, error.rows
+    nodes = {row["name"]: _node(row, len(paths), package_names) for row in rows if isinstance(row.get("name"), str)}
+    nodes = {name: node for name, node in nodes.items() if environment in (None, node.environment)}
+    if environment is not None and not query:
+        _compare(server, environment, nodes, incomplete)
+    return [nodes[name] for name in sorted(nodes)]
+
+
+def check_environment(server, environment: str) -> None:
+    """Raise NotFoundError, naming the environments there are, unless `environment` is one of them."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", environment):
+        raise SettingsError(f"{environment!r} cannot be the name of an environment: letters, digits, _ and - only")
+    known = server.get("/environments")
+    if environment not in known:
+        names = ", ".join(sorted(known))
+        raise NotFoundError(f"there is no environment {environment!r} on {server.url}; there are: {names}")
+
+
+def _compare(server, environment: str, nodes: Mapping[str, Node], incomplete: IncompleteSearchError | None) -> None:
+    """Say which nodes the server knows in this environment and its search does not."""
+    missing = sorted(set(server.get(f"/environments/{environment}/nodes")) - set(nodes))
+    if not missing:
+        return
+    names = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
+    if incomplete is not None:
+        raise ChefServerError(
+            f"the search of {server.url} ends at {CAP} nodes and leaves out {len(missing)} of environment {environment}"
+            f" ({names}): go on in parts, with --query name:a* and so on"
+        ) from incomplete
+    log.warning(
+        "%d nodes of environment %s are not in the server's search index and are left out: %s",
+        len(missing), environment, names,
+    )
+
+
+def _address_paths(server, attribute: str | None) -> tuple[tuple[str, ...], ...]:
+    attribute = attribute or server.knife.get("ssh_attribute")
+    return (tuple(str(attribute).split(".")),) if attribute else _ADDRESSES
+
+
+def _node(row: Mapping, addresses: int, package_names: Sequence[str]) -> Node:
+    found = (_text(row.get(f"address_{number}")) for number in range(addresses))
+    packages = {name: _version(row.get(f"package_{name}")) for name in package_names}
+    time = row.get("ohai_time")
+    return Node(
+        name=row["name"],
+        environment=_text(row.get("environment")) or "_default",
+        address=next((address for address in found if address), None),
+        platform=_text(row.get("platform")) or _text(row.get("os")),
+        release=_text(row.get("release")),
+        packages={name: version for name, version in packages.items() if version},
+        ohai_time=float(time) if isinstance(time, (int, float)) else None,
+        policy_name=_text(row.get("policy_name")),
+    )
+
+
+def _version(package) -> str | None:
+    """ohai's entry as one version: dpkg's is whole, rpm's comes in three parts (ohai, plugins/packages.rb)."""
+    if not isinstance(package, Mapping) or not _text(package.get("version")):
+        return None
+    if not _text(package.get("release")):
+        return package["version"]
+    epoch = _text(package.get("epoch")) or "0"
+    return f"{epoch if epoch.isdigit() else '0'}:{package['version']}-{package['release']}"
+
+
+def _text(value) -> str | None:
+    return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) and str(value) else None

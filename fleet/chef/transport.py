@@ -1,0 +1,114 @@
+"""The HTTP session under the Chef API: connection pool, certificates and proxies, nothing of Chef's own."""
+
+import ssl
+from pathlib import Path
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import should_bypass_proxies
+
+from fleet.errors import ServerUnreachableError, SettingsError
+
+POOL = 10  # connections kept open to one host
+
+
+class _Adapter(HTTPAdapter):
+    """Verifies with a context of ours, which trusts the configured certificates as well as the system's."""
+
+    def __init__(self, context: ssl.SSLContext):
+        self._context = context
+        super().__init__(pool_connections=POOL, pool_maxsize=POOL, pool_block=True)
+
+    def init_poolmanager(self, *args, **kwargs):
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+
+    def proxy_manager_for(self, proxy, **kwargs):
+        return super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
+
+
+class Transport:
+    """One session: `send` makes exactly one attempt and follows no redirect.
+
+    `config` is a `fleet.chef.config.ChefConfig`. Raises SettingsError for a certificate file that cannot be read.
+    """
+
+    def __init__(self, config, timeout: tuple[float, float]):
+        self._timeout, self._proxies = timeout, dict(config.proxies)
+        self._bypass = self._proxies.pop("no_proxy", None) or ""
+        self._session = requests.Session()
+        # The settings already say what the environment says; ~/.netrc must not add an Authorization header.
+        self._session.trust_env = False
+        self._session.headers = {"User-Agent": "styptic"}
+        self._session.verify = config.ssl_verify
+        if config.ssl_verify:
+            self._session.mount("https://", _Adapter(_context(config)))
+        self._session.mount("http://", HTTPAdapter(pool_connections=POOL, pool_maxsize=POOL, pool_block=True))
+
+    def send(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> requests.Response:
+        """Return the answer to one request, whatever its status.
+
+        Raises ServerUnreachableError in one sentence; its `again` says whether another attempt could end otherwise.
+        """
+        proxies = {} if should_bypass_proxies(url, self._bypass) else self._proxies
+        try:
+            return self._session.request(
+                method, url, data=body, headers=headers, timeout=self._timeout, proxies=proxies, allow_redirects=False
+            )
+        except requests.exceptions.SSLError as error:
+            advice = "if the server is yours, put its certificate into trusted_certs beside config.rb (knife ssl fetch)"
+            raise _unreachable(url, f"TLS failed: {_reason(error)}; {advice}", again=False) from error
+        except requests.exceptions.ProxyError as error:
+            raise _unreachable(url, f"the proxy did not let us through: {_reason(error)}") from error
+        except requests.exceptions.ConnectTimeout as error:
+            raise _unreachable(url, f"no connection within {self._timeout[0]:g} s; check the network") from error
+        except requests.exceptions.Timeout as error:
+            raise _unreachable(url, f"no answer within {self._timeout[1]:g} s") from error
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+            raise _unreachable(url, f"not a usable URL: {error}", again=False) from error
+        except requests.exceptions.RequestException as error:
+            raise _unreachable(url, f"{_reason(error)}; check chef_server_url and the network") from error
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._session.close()
+
+
+def _context(config) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=str(config.ssl_ca_file) if config.ssl_ca_file else None)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"ssl_ca_file {config.ssl_ca_file} cannot be read as certificates: {error}") from error
+    # Python 3.13 began to refuse what a Chef server's own self-signed certificate looks like; knife takes it.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    for path in config.trusted_certs:
+        _trust(context, path)
+    return context
+
+
+def _trust(context: ssl.SSLContext, path: Path) -> None:
+    try:
+        context.load_verify_locations(cafile=str(path))
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"the trusted certificate {path} cannot be read: {error}") from error
+
+
+def _unreachable(url: str, what: str, again: bool = True) -> ServerUnreachableError:
+    # A URL of the file store carries its own signature behind the question mark.
+    error = ServerUnreachableError(f"the Chef server does not answer at {url.partition('?')[0]}: {what}")
+    error.again = again
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause in words, without urllib3's wrapping."""
+    inner: object = error
+    for _ in range(8):
+        deeper = getattr(inner, "reason", None) or getattr(inner, "__cause__", None)
+        deeper = deeper or next((part for part in getattr(inner, "args", ()) if isinstance(part, BaseException)), None)
+        if not isinstance(deeper, BaseException):
+            break
+        inner = deeper
+    if "RemoteDisconnected" in type(inner).__name__ or isinstance(inner, ConnectionResetError):
+        return "it closed the connection without an answer"
+    words = getattr(inner, "strerror", None) or getattr(inner, "verify_message", None) or str(inner)
+    return " ".join(str(words).split())[:200]

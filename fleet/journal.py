@@ -1,0 +1,155 @@
+"""What happened, in SQLite, written down before it is acted on or believed."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fleet.errors import SettingsError
+
+VERSION = 1
+SCHEMA = """
+CREATE TABLE run (
+    id TEXT PRIMARY KEY,
+    started TEXT NOT NULL,          -- UTC, ISO 8601, as every time here
+    finished TEXT,
+    exit_code INTEGER,
+    about TEXT NOT NULL             -- JSON: server, environment, query, advisories, cookbook, settings
+);
+CREATE TABLE node (
+    run TEXT NOT NULL REFERENCES run (id),
+    name TEXT NOT NULL,
+    wave INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    record TEXT NOT NULL,           -- JSON: the node's line in the report, as far as it is known
+    PRIMARY KEY (run, name)
+);
+CREATE TABLE step (
+    id INTEGER PRIMARY KEY,
+    run TEXT NOT NULL REFERENCES run (id),
+    node TEXT,                      -- NULL: a step of the whole run
+    at TEXT NOT NULL,
+    name TEXT NOT NULL,             -- "converge" is written before chef-client is started, and so on
+    detail TEXT NOT NULL            -- JSON
+);
+CREATE INDEX step_of_node ON step (run, node);
+"""
+
+
+def default_path(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return where the journal stands: $STYPTIC_STATE, else styptic/journal.db in the user's state directory.
+
+    Source of the default: XDG Base Directory Specification 0.8, XDG_STATE_HOME (~/.local/state when unset).
+    """
+    if chosen := environment.get("STYPTIC_STATE"):
+        return Path(chosen).expanduser()
+    state = environment.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state).expanduser() / "styptic" / "journal.db"
+
+
+class Journal:
+    """An open journal. Every method has committed, and SQLite has synced, when it returns.
+
+    Raises SettingsError where the file is of another version, is no database or cannot be written.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        with self.understandably():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            self.database = sqlite3.connect(path, isolation_level=None, timeout=10)
+            self.database.execute("PRAGMA journal_mode = WAL")
+            self.database.execute("PRAGMA synchronous = FULL")
+            self.database.execute("PRAGMA foreign_keys = ON")
+            self.create()
+
+    def create(self) -> None:
+        """Make the tables in an empty file; refuse a file of another version."""
+        with self.at_once():
+            (version,) = self.database.execute("PRAGMA user_version").fetchone()
+            if version not in (0, VERSION):
+                raise SettingsError(
+                    f"the journal {self.path} has format {version} and this Styptic writes {VERSION}: "
+                    "move it away, or name another file in STYPTIC_STATE."
+                )
+            if version == 0:
+                for statement in SCHEMA.split(";\n"):
+                    self.database.execute(statement)
+                self.database.execute(f"PRAGMA user_version = {VERSION}")
+
+    def begin(self, run: str, about: Mapping[str, object], started: datetime) -> None:
+        """Write down that a run starts."""
+        self.write("INSERT INTO run (id, started, about) VALUES (?, ?, ?)", run, utc(started), json.dumps(about))
+
+    def finish(self, run: str, exit_code: int, finished: datetime) -> None:
+        """Write down how a run ended."""
+        self.write("UPDATE run SET finished = ?, exit_code = ? WHERE id = ?", utc(finished), exit_code, run)
+
+    def node(self, run: str, name: str, wave: int, state: str, record: Mapping[str, object]) -> None:
+        """Write down where a node stands."""
+        self.write(
+            "INSERT INTO node (run, name, wave, state, record) VALUES (?, ?, ?, ?, ?) ON CONFLICT (run, name) "
+            "DO UPDATE SET wave = excluded.wave, state = excluded.state, record = excluded.record",
+            run, name, wave, state, json.dumps(record),
+        )
+
+    def step(self, run: str, node: str | None, name: str, **detail: object) -> None:
+        """Write down that a step is about to be taken on a node, or (node None) by the run as a whole."""
+        self.write(
+            "INSERT INTO step (run, node, at, name, detail) VALUES (?, ?, ?, ?, ?)",
+            run, node, utc(datetime.now(UTC)), name, json.dumps(detail),
+        )
+
+    def steps(self, run: str, node: str | None = None) -> list[tuple[str | None, str, dict]]:
+        """Return (node, step, detail) of a run in the order they were taken, of one node or of all."""
+        rows = self.database.execute(
+            "SELECT node, name, detail FROM step WHERE run = ? AND (? IS NULL OR node = ?) ORDER BY id",
+            (run, node, node),
+        )
+        return [(whom, name, json.loads(detail)) for whom, name, detail in rows]
+
+    def write(self, statement: str, *values: object) -> None:
+        """Run one statement; it is on the disk when this returns."""
+        with self.understandably():
+            self.database.execute(statement, values)
+
+    @contextmanager
+    def at_once(self):
+        """A transaction that nobody else writes into."""
+        self.database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.database.execute("ROLLBACK")
+            raise
+        self.database.execute("COMMIT")
+
+    @contextmanager
+    def understandably(self):
+        """Turn what SQLite and the file system say into one sentence that names the file."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise SettingsError(
+                f"the journal {self.path} cannot be written: {error}; "
+                "make room or rights, or name another file in STYPTIC_STATE."
+            ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self.database.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def utc(moment: datetime) -> str:
+    """Return a moment in UTC as ISO 8601 with milliseconds, `2026-01-02T03:04:05.678Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

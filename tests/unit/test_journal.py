@@ -1,0 +1,85 @@
+"""The journal: on the disk when a method returns, private, refused when it is somebody else's."""
+
+import sqlite3
+import stat
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from fleet.errors import SettingsError
+from fleet.journal import Journal, default_path, utc
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
+
+
+def test_steps_are_read_back_in_order_by_another_reader(tmp_path):
+    path = tmp_path / "state" / "journal.db"
+    with Journal(path) as journal:
+        journal.begin("r1", {"environment": "production"}, NOW)
+        journal.step("r1", "web1", "connect")
+        journal.step("r1", "web2", "connect")
+        journal.step("r1", "web1", "converge", full_run=False)
+        with Journal(path) as other:  # not closed, not finished: what was written is there
+            assert other.steps("r1", "web1") == [("web1", "connect", {}), ("web1", "converge", {"full_run": False})]
+            assert [whom for whom, _, _ in other.steps("r1")] == ["web1", "web2", "web1"]
+
+
+def test_a_node_has_one_line_a_run(tmp_path):
+    with Journal(tmp_path / "j.db") as journal:
+        journal.begin("r1", {}, NOW)
+        journal.node("r1", "web1", 1, "pending", {})
+        journal.node("r1", "web1", 1, "patched", {"name": "web1"})
+        journal.finish("r1", 0, NOW)
+        assert journal.database.execute("SELECT state FROM node").fetchall() == [("patched",)]
+        assert journal.database.execute("SELECT finished, exit_code FROM run").fetchall() == [(utc(NOW), 0)]
+
+
+def test_only_its_owner_reads_it(tmp_path):
+    path = tmp_path / "state" / "journal.db"
+    Journal(path).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_it_writes_ahead_and_syncs(tmp_path):
+    with Journal(tmp_path / "j.db") as journal:
+        assert journal.database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert journal.database.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_another_version_is_refused(tmp_path):
+    path = tmp_path / "j.db"
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 7")
+    database.close()
+    with pytest.raises(SettingsError, match="format 7 and this Styptic writes 1"):
+        Journal(path)
+
+
+def test_what_is_no_database_is_refused(tmp_path):
+    path = tmp_path / "j.db"
+    path.write_text("this is no database, but a text of some length\n" * 100)
+    with pytest.raises(SettingsError, match=r"j\.db cannot be written: file is not a database"):
+        Journal(path)
+
+
+def test_a_directory_in_its_place_is_named(tmp_path):
+    with pytest.raises(SettingsError, match="STYPTIC_STATE"):
+        Journal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("environment", "path"),
+    [
+        ({"STYPTIC_STATE": "/a/b.db", "XDG_STATE_HOME": "/x"}, "/a/b.db"),
+        ({"XDG_STATE_HOME": "/x"}, "/x/styptic/journal.db"),
+        ({"XDG_STATE_HOME": ""}, str(Path.home() / ".local/state/styptic/journal.db")),
+    ],
+)
+def test_where_it_stands(environment, path):
+    assert str(default_path(environment)) == path
+
+
+def test_times_are_utc():
+    assert utc(NOW.astimezone(timezone(timedelta(hours=2)))) == "2026-01-02T03:04:05.678Z"

@@ -1,0 +1,184 @@
+"""What a rollout shows: a live table at a terminal, one line a node in a pipe, and at the end what matters first."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TextIO
+
+from fleet.cli import silence
+from fleet.node import NodeRecord, State
+from fleet.report.record import Outcome
+from fleet.rollout import Rollout
+from fleet.text import clean
+
+# The order in which states are counted and listed: what needs a person comes first.
+ORDER = (
+    State.FAILED, State.STALE, State.REBOOT_REQUIRED, State.UNREACHABLE, State.UNKNOWN, State.PENDING, State.SKIPPED,
+    State.PATCHED, State.ALREADY_PATCHED, State.NOT_AFFECTED,
+)
+COLOURS = {
+    State.FAILED: "bold red", State.STALE: "red", State.REBOOT_REQUIRED: "yellow", State.UNREACHABLE: "red",
+    State.UNKNOWN: "yellow", State.PATCHED: "green", State.ALREADY_PATCHED: "green", State.NOT_AFFECTED: "green",
+}
+
+
+class Lines:
+    """One line a node, as it ends: `NAME  STATE  SECONDS s  WHAT`, for a pipe or a log.
+
+    A reader that goes away ends the lines, never the rollout.
+    """
+
+    def __init__(self, stream: TextIO | None = None):
+        self.stream = stream or sys.stdout
+
+    def begin(self, total: int) -> None:
+        """Nothing is said before a node ended."""
+
+    def step(self, name: str, step: str) -> None:
+        """A node's steps are for a table that moves."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """Say how a node ended."""
+        record = outcome.record
+        self.say(f"{clean(record.name, 100)}  {record.state}  {record.seconds:.1f} s  {told(outcome)}".rstrip())
+
+    def say(self, line: str) -> None:
+        """Write one line at once."""
+        try:
+            print(line, file=self.stream, flush=True)
+        except BrokenPipeError:
+            silence(self.stream)
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
+class Quiet(Lines):
+    """Says nothing while it goes on."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """The conclusion tells."""
+
+
+class Live(Lines):
+    """A table of the nodes at work and those that ended last, above a bar, on a terminal."""
+
+    ROWS = 15
+
+    def __init__(self, stream: TextIO | None = None):
+        super().__init__(stream)
+        from rich.console import Console
+        from rich.live import Live as RichLive
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+        self.console = Console(file=self.stream, markup=False, emoji=False, highlight=False)
+        self.bar = Progress(BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=self.console)
+        self.task = self.bar.add_task("nodes", total=None)
+        self.at_work: dict[str, str] = {}
+        self.done: list[Outcome] = []
+        self.live = RichLive(get_renderable=self.picture, console=self.console, refresh_per_second=4, transient=True)
+
+    def begin(self, total: int) -> None:
+        """Draw the empty table."""
+        self.bar.update(self.task, total=total)
+        self.live.start()
+
+    def step(self, name: str, step: str) -> None:
+        """Show what a node is at."""
+        self.at_work[name] = step
+
+    def ended(self, outcome: Outcome) -> None:
+        """Move a node from those at work to those that ended; what needs a person stays above the table."""
+        self.at_work.pop(outcome.record.name, None)
+        self.done.append(outcome)
+        self.bar.advance(self.task)
+        if not outcome.record.state.good:
+            self.console.print(self.row_text(outcome), soft_wrap=True)
+
+    def picture(self):
+        """Return the table and the bar."""
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(expand=False, box=None)
+        for heading in ("node", "state", "seconds", ""):
+            table.add_column(heading, overflow="ellipsis", no_wrap=True)
+        room = max(3, min(self.ROWS, self.console.height - 5))
+        at_work = list(self.at_work.items())[:room]
+        for outcome in self.done[-(room - len(at_work)):] if room > len(at_work) else []:
+            record = outcome.record
+            table.add_row(
+                Text(clean(record.name, 40)), Text(record.state, COLOURS.get(record.state, "")),
+                Text(f"{record.seconds:.1f}"), Text(told(outcome)),
+            )
+        for name, step in at_work:
+            table.add_row(Text(clean(name, 40)), Text(step, "cyan"), Text(""), Text(""))
+        return Group(table, self.bar)
+
+    def row_text(self, outcome: Outcome):
+        """Return one node's line with its state in colour."""
+        from rich.text import Text
+
+        record = outcome.record
+        return Text.assemble(
+            clean(record.name, 100), "  ", (record.state.value, COLOURS.get(record.state, "")), "  ", told(outcome)
+        )
+
+    def close(self) -> None:
+        """Take the table away; what follows are plain lines."""
+        self.live.stop()
+
+
+def for_stream(stream: TextIO | None = None, quiet: bool = False) -> Lines:
+    """Return what shows a rollout on this stream (standard output unless given)."""
+    stream = stream or sys.stdout
+    if quiet:
+        return Quiet(stream)
+    return Live(stream) if stream.isatty() else Lines(stream)
+
+
+def told(outcome: Outcome) -> str:
+    """Return what there is to say of a node that ended, in one line."""
+    record = outcome.record
+    if record.error:
+        return clean(record.error, 600)
+    said = [
+        f"{clean(name, 60)} {clean(before or 'absent', 60)} -> {clean(after, 60)}"
+        for name, after in sorted(record.packages_after.items())
+        if (before := record.packages_before.get(name)) != after and record.packages_before
+    ]
+    return "; ".join(said + [clean(action, 120) for action in record.actions])
+
+
+def conclusion(rollout: Rollout, whom: str) -> Iterator[str]:
+    """Yield the last words: one sentence with what matters, then each node that needs a person and what to do."""
+    outcomes = list(rollout.outcomes.values())
+    counted = Counter(outcome.record.state for outcome in outcomes)
+    counts = ", ".join(f"{counted[state]} {state.replace('_', ' ')}" for state in ORDER if counted[state])
+    good = sum(count for state, count in counted.items() if state.good)
+    whom = clean(whom, 200)
+    if rollout.stopped:
+        left = sum(spared(outcome.record) for outcome in outcomes)
+        yield f"Stopped: {clean(rollout.stopped)}; {left} of {len(outcomes)} nodes of {whom} left alone ({counts})."
+    elif rollout.exit_code == 0:
+        yield f"{whom}: {good} of {len(outcomes)} nodes are good and verified ({counts})."
+    else:
+        yield f"{whom}: {len(outcomes) - good} of {len(outcomes)} nodes are not good ({counts})."
+    yield from needing_a_person(outcomes)
+
+
+def needing_a_person(outcomes: Iterable[Outcome]) -> Iterator[str]:
+    """Yield a line for each node that is not good, worst state first; those spared by a stop are told in one line."""
+    for outcome in sorted(outcomes, key=lambda each: (ORDER.index(each.record.state), each.record.name)):
+        record = outcome.record
+        if record.state.good or spared(record):
+            continue
+        yield f"  {clean(record.name, 100)} ({record.state}): {told(outcome) or 'see the report'}"
+        if outcome.todo:
+            yield f"    to do: {clean(outcome.todo, 600)}"
+
+
+def spared(record: NodeRecord) -> bool:
+    """True for a node that was left alone only because the rollout stopped."""
+    return record.state is State.SKIPPED and (record.error or "").startswith("not touched: ")

@@ -1,0 +1,139 @@
+"""The settings of a rollout: flags over the environment's block over invoke.yaml over knife's own over our defaults."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from fleet.errors import SettingsError
+from fleet.text import clean
+
+EVERYWHERE = "*"
+# Chef's own rule for an environment's name (Chef::Environment), which a flag taken for a value never meets.
+ENVIRONMENT = re.compile(r"\*|[A-Za-z0-9_][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a verb may be told. Times are in seconds, files are absolute, None is "not said"."""
+
+    env: str | None = None
+    query: str | None = None
+    advisories: tuple[str, ...] = ()
+    limit: int | None = None
+    concurrency: int = 50
+    address_attribute: str | None = None
+    full_run: bool = False
+    include_unknown: bool = False
+    accept_unpinned: bool = False
+    ssh_user: str | None = None
+    ssh_identity_file: str | None = None
+    ssh_port: int | None = None
+    ssh_gateway: str | None = None
+    ssh_config: str | None = None
+    sudo: bool = False
+    yes: bool = False
+    quiet: bool = False
+    report: str | None = None
+    run_lock_timeout: int = 600
+    connect_timeout: int = 15
+    timeout: int = 1800
+    profile: str | None = None
+
+    @property
+    def environment(self) -> str | None:
+        """The one environment that is meant; None for all of them or for whatever a query names."""
+        return None if self.env == EVERYWHERE else self.env
+
+    @property
+    def whom(self) -> str:
+        """Whom this is about, in words."""
+        if self.env == EVERYWHERE:
+            return "every environment"
+        parts = [self.env or "", f"the query {self.query}" if self.query else ""]
+        return ", ".join(part for part in parts if part)
+
+
+NUMBERS = {"limit": 1, "concurrency": 1, "ssh_port": 1, "run_lock_timeout": 0, "connect_timeout": 1, "timeout": 1}
+SWITCHES = {"full_run", "include_unknown", "accept_unpinned", "sudo", "yes", "quiet"}
+# What decides whom a command is about, or that it may run, is said on the command line and nowhere else.
+FLAGS_ONLY = {"env", "query", "limit", "yes"}
+KNOWN = {field.name for field in fields(Settings)} - FLAGS_ONLY
+
+
+def load(flags: Mapping[str, object], configured: Mapping[str, object] | None = None) -> Settings:
+    """Return the settings for one command.
+
+    `flags` are a verb's arguments (`advisory` repeated is `advisories`); None, "", False and [] mean "not given".
+    `configured` is invoke.yaml's `styptic` table; its `environments` holds a table an environment, which wins over
+    the rest of it. Raises SettingsError for an unknown key, a wrong value or a contradiction, naming where it stands.
+    """
+    given = {("advisories" if name == "advisory" else name): value for name, value in flags.items() if value}
+    table = dict(configured or {})
+    environments = table.pop("environments", None) or {}
+    if not isinstance(environments, Mapping):
+        raise SettingsError("invoke.yaml: styptic.environments must be a table with one block an environment.")
+    merged: dict[str, object] = {}
+    for name, block in {"": table, **environments}.items():
+        where = f"styptic.environments.{name}" if name else "styptic"
+        checked = {key: value_of(key, value, f"invoke.yaml: {where}.{key}") for key, value in block_of(block, where)}
+        if name in ("", given.get("env")):
+            merged |= checked
+    merged |= {name: value_of(name, value, flag_of(name)) for name, value in given.items()}
+    settings = Settings(**merged)
+    if settings.env and not ENVIRONMENT.fullmatch(settings.env):
+        raise SettingsError(f"--env: {clean(settings.env)!r} is not the name of a Chef environment.")
+    return settings
+
+
+def block_of(block: object, where: str) -> list[tuple[str, object]]:
+    """Return the items of one table of invoke.yaml, or say what is wrong with it."""
+    if not isinstance(block, Mapping):
+        raise SettingsError(f"invoke.yaml: {where} must be a table.")
+    if unknown := sorted(set(map(str, block)) - KNOWN):
+        known = ", ".join(sorted(KNOWN))
+        raise SettingsError(f"invoke.yaml: {where}.{clean(unknown[0])} is no setting; known are {known}.")
+    return list(block.items())
+
+
+def value_of(name: str, value: object, where: str) -> object:
+    """Return one setting's value in its own type; `where` names it in the sentence of a SettingsError."""
+    if name == "advisories":
+        names = [value] if isinstance(value, str) else value
+        if not isinstance(names, (list, tuple)) or not all(isinstance(each, str) and each for each in names):
+            raise SettingsError(f"{where} must be a list of advisory names or files.")
+        return tuple(dict.fromkeys(names))
+    if name in SWITCHES:
+        if not isinstance(value, bool):
+            raise SettingsError(f"{where} must be true or false, not {clean(str(value))!r}.")
+        return value
+    if name in NUMBERS:
+        return number(value, NUMBERS[name], where)
+    if not isinstance(value, str) or value.startswith("-"):
+        raise SettingsError(f"{where} wants a value, not {clean(str(value))!r}.")
+    if name in ("report", "ssh_identity_file", "ssh_config"):
+        return str(Path(value).expanduser().absolute())
+    return value
+
+
+def number(value: object, least: int, where: str) -> int:
+    """Return a whole number of at least `least`."""
+    try:
+        found = int(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else None
+    except ValueError:
+        found = None
+    if found is None or found < least:
+        raise SettingsError(f"{where} must be a whole number of at least {least}, not {clean(str(value))!r}.")
+    return found
+
+
+def flag_of(name: str) -> str:
+    """Return the flag that carries a setting."""
+    return "--advisory" if name == "advisories" else "--" + name.replace("_", "-")
+
+
+def somebody_meant(settings: Settings) -> Settings:
+    """Return the settings if they say whom they are about; raises SettingsError otherwise."""
+    if not settings.env and not settings.query:
+        raise SettingsError("say whom: --env ENVIRONMENT, or --query QUERY as knife search takes it.")
+    return settings

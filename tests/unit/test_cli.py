@@ -1,0 +1,101 @@
+"""How verbs end: one sentence, an exit code, knife's short flags and no others."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from invoke import Collection, Context, Program
+
+from fleet import cli
+from fleet.errors import NoNodesError, SettingsError
+
+ROOT = Path(__file__).parents[2]
+
+
+@cli.verb(help={"ssh_user": "who", "env": "where", "advisory": "what"}, short={"ssh_user": "x"}, iterable=["advisory"])
+def greet(context, env=None, ssh_user=None, advisory=None):
+    """Greet."""
+    print(env, ssh_user, advisory)
+    return 2 if env == "bad" else None
+
+
+def ended(*arguments, capsys):
+    try:
+        Program(namespace=Collection(greet)).run(["invoke", "greet", *arguments])
+        code = 0
+    except SystemExit as end:
+        code = end.code
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_flags_have_the_letters_given_and_no_others(capsys):
+    names = {argument.name: argument.names for argument in greet.get_arguments()}
+    assert names == {"env": ("env",), "ssh_user": ("ssh-user", "x"), "advisory": ("advisory",)}
+    assert ended("-x", "ops", "--env", "production", "--advisory", "a", "--advisory", "b", capsys=capsys) == (
+        0, "production ops ['a', 'b']\n", "")
+
+
+def test_help_survives_being_asked_for():
+    greet.get_arguments()
+    assert [argument.help for argument in greet.get_arguments()] == ["where", "who", "what"]
+    assert set(greet.help) == {"ssh_user", "env", "advisory"}
+
+
+@pytest.mark.parametrize("flags", [["--enviroment", "production"], ["-e", "production"], ["production"], ["--env"]])
+def test_a_mistyped_flag_is_an_error(flags, capsys):
+    code, out, err = ended(*flags, capsys=capsys)
+    assert code == 1
+    assert out == ""
+    assert err
+
+
+def test_a_returned_code_is_the_exit_code(capsys):
+    assert ended("--env", "bad", capsys=capsys)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (SettingsError("say whom."), 1, "styptic: say whom.\n"),
+        (NoNodesError("no node."), 10, "styptic: no node.\n"),
+        (SettingsError("a\x1b[2Jb\nc"), 1, "styptic: a?[2Jb c\n"),
+        (PermissionError(13, "Permission denied", "/x"), 1, "styptic: Permission denied (/x).\n"),
+    ],
+)
+def test_what_can_go_wrong_is_one_sentence(error, code, sentence, capsys):
+    def fail():
+        raise error
+
+    assert cli.said_plainly(fail) == code
+    assert capsys.readouterr().err == sentence
+
+
+def test_ctrl_c_is_one_sentence(capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    assert cli.said_plainly(interrupted) == 130
+    assert capsys.readouterr().err.startswith("styptic: interrupted")
+
+
+def test_a_fault_of_ours_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        cli.said_plainly(lambda: 1 // 0)
+
+
+def test_a_verb_is_callable_from_python():
+    with pytest.raises(SystemExit, match="2"):
+        greet(Context(), env="bad")
+
+
+def test_a_closed_pipe_is_quiet():
+    program = "from fleet import cli\nimport sys\nsys.exit(cli.said_plainly(lambda: print('x' * 100000)))"
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as pipe:
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, cwd=ROOT, stdout=pipe, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (cli.PIPE_CLOSED, b"")

@@ -1,0 +1,245 @@
+"""probe.sh on made-up /proc trees, under every shell this machine has; on real deleted libraries; and its answers."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from generator import probe
+from generator.errors import ProbeError
+
+SHELLS = [
+    pytest.param(words, id=words[0], marks=pytest.mark.skipif(not shutil.which(words[0]), reason=f"no {words[0]} here"))
+    for words in (["dash"], ["bash", "--posix"], ["busybox", "sh"])
+]
+LIBSSL = "/usr/lib/x86_64-linux-gnu/libssl.so.3"
+LIBCRYPTO = "/usr/lib/x86_64-linux-gnu/libcrypto.so.3"
+
+
+class Tree:
+    """A node's /proc, /etc and /run as the probe reads them, with the lines that the kernel writes there."""
+
+    def __init__(self, root: Path):
+        self.root, self.proc = root, root / "proc"
+        for place in ("proc", "etc/init.d", "run", "sys/fs/cgroup"):
+            (root / place).mkdir(parents=True)
+        (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33::/var/www:/bin/false\n")
+
+    def systemd(self) -> None:
+        (self.root / "run/systemd/system").mkdir(parents=True)
+        (self.root / "sys/fs/cgroup/cgroup.controllers").touch()
+
+    def script(self, name: str, text: str = "#!/bin/sh\n") -> None:
+        (self.root / "etc/init.d" / name).write_text(text)
+
+    def process(self, pid, *mapped, parent=1, name="nginx", command=("nginx",), group="/", uid=0) -> None:
+        place = self.proc / str(pid)
+        place.mkdir()
+        row = "7f0000000000-7f0000001000 r-xp 00000000 fe:01 4711"
+        lines = [f"{row}                    {path}" for path in ("/usr/sbin/x", *mapped)]
+        (place / "maps").write_text("".join(f"{line}\n" for line in [*lines, f"{row} ", f"{row}   [heap]"]))
+        (place / "stat").write_text(f"{pid} ({name}) S {parent} {pid} {pid} 0 -1 4194560\n")
+        (place / "comm").write_text(f"{name}\n")
+        (place / "cmdline").write_bytes(b"".join(os.fsencode(word) + b"\0" for word in command))
+        (place / "cgroup").write_text(f"12:cpuset:/elsewhere\n1:name=systemd:/machine.slice/x.scope\n0::{group}\n")
+        (place / "status").write_text(f"Name:\tx\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n")
+
+    def found(self, shell=("sh",), **environment):
+        setting = {"PROC_ROOT": str(self.proc), "PROBE_ROOT": str(self.root), **environment}
+        done = subprocess.run(
+            [*shell, "-s"], input=probe.command(), text=True, capture_output=True, check=True,
+            env={"PATH": os.environ["PATH"], **setting},
+        )
+        assert done.stderr == ""
+        return probe.parse(done.stdout)
+
+    def kinds(self, **environment):
+        return {each.pid: (each.kind, each.service) for each in self.found(**environment).stale}
+
+
+@pytest.fixture
+def tree(tmp_path):
+    return Tree(tmp_path)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_a_shell_prints_is_the_same_everywhere(tree, shell):
+    tree.systemd()
+    nginx = "/system.slice/nginx.service"
+    tree.process(1, f"{LIBCRYPTO} (deleted)", parent=0, name="systemd", command=("/sbin/init",), group="/init.scope")
+    tree.process(20, f"{LIBCRYPTO} (deleted)", f"{LIBSSL} (deleted)", command=("nginx:", "master"), group=nginx)
+    tree.process(21, LIBSSL, parent=20, group=nginx)
+    tree.process(22, f"{LIBCRYPTO} (deleted)", parent=20, command=("nginx:", "wörker"), group=nginx, uid=33)
+    found = tree.found(shell)
+    assert found.unread == 0
+    assert [(each.pid, each.kind, each.service, each.user, each.library, each.command) for each in found.stale] == [
+        (1, "init", None, "root", LIBCRYPTO, "/sbin/init"),
+        (20, "service", "nginx", "root", LIBSSL, "nginx: master"),
+        (22, "service", "nginx", "www-data", LIBCRYPTO, "nginx: w??rker"),
+    ]
+    assert [each.pid for each in found.counted] == [1, 20, 22]
+
+
+@pytest.mark.parametrize("path", [
+    LIBSSL,  # not deleted
+    "/memfd:libssl.so.3 (deleted)", "/SYSV00000000 (deleted)", "/dev/shm/libssl.so.3 (deleted)",
+    "/tmp/libcrypto.so.3 (deleted)", "/var/tmp/libssl.so.3 (deleted)",
+    "/usr/lib/libssl3.so (deleted)",  # NSS has a library of that name
+    "/usr/lib/libsslx.so.3 (deleted)", "/usr/lib/mylibssl.so.3 (deleted)", "/usr/lib/libssl.conf (deleted)",
+])
+def test_what_is_no_deleted_openssl_is_not_counted(tree, path):
+    tree.process(20, path)
+    assert tree.found().stale == ()
+
+
+@pytest.mark.parametrize("path", [
+    "/usr/lib64/libssl.so.1.0.1e", "/lib/x86_64-linux-gnu/libcrypto.so.1.0.0", "/usr/lib64/libssl.so.1.0.1e;53455a1e",
+    "/opt/x/libs/libssl-60250955.so.1.0.0", "/opt/with space/libcrypto.so.1.1",
+])
+def test_names_that_the_library_has_had_are_found(tree, path):
+    tree.process(20, f"{path} (deleted)")
+    assert [each.library for each in tree.found().stale] == [path]
+
+
+def test_the_advisorys_own_libraries(tree):
+    tree.process(20, "/usr/lib/liblzma.so.5.4.1 (deleted)")
+    tree.process(21, f"{LIBSSL} (deleted)")
+    assert list(tree.kinds(PROBE_LIBRARIES="liblzma")) == [20]
+    done = subprocess.run(["sh", "-s"], input=probe.command(["lib;id"]), text=True, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    with pytest.raises(ProbeError):
+        probe.parse(done.stdout)
+
+
+def test_who_owns_a_process_under_systemd(tree):
+    tree.systemd()
+    stale = f"{LIBCRYPTO} (deleted)"
+    groups = {
+        30: "/system.slice/nginx.service", 31: "/system.slice/system-postgresql.slice/postgresql@15-main.service",
+        32: "/system.slice/systemd-journald.service", 33: "/system.slice/systemd-logind.service",
+        34: "/user.slice/user-1000.slice/session-3.scope",
+        35: "/user.slice/user-1000.slice/user@1000.service/init.scope",
+        36: "/system.slice/docker-0123.scope", 37: "/", 38: "/system.slice/a b.service",
+    }
+    for pid, group in groups.items():
+        tree.process(pid, stale, group=group)
+    assert tree.kinds() == {
+        30: ("service", "nginx"), 31: ("service", "postgresql@15-main"), 32: ("init", "systemd-journald"),
+        33: ("init", "systemd-logind"), 34: ("session", None), 35: ("session", None), 36: ("orphan", None),
+        37: ("orphan", None), 38: ("orphan", None),
+    }
+
+
+def test_logins_are_sessions_and_their_listener_is_a_service(tree):
+    stale = f"{LIBCRYPTO} (deleted)"
+    tree.script("ssh", "DAEMON=/usr/sbin/sshd\n")
+    tree.process(40, stale, name="sshd", command=("/usr/sbin/sshd", "-D"))
+    tree.process(41, stale, name="sshd", parent=40)
+    tree.process(42, stale, name="bash", parent=41)
+    tree.process(43, stale, name="sshd-session", parent=40)
+    tree.process(44, stale, name="evil) S 41 (", parent=42)
+    assert tree.kinds() == {
+        40: ("service", "ssh"), 41: ("session", None), 42: ("session", None), 43: ("session", None),
+        44: ("session", None),
+    }
+    # Who asks is nobody's service, from the shell up to the listener, which is one.
+    own = tree.kinds(PROBE_SELF="42")
+    assert [own[pid][0] for pid in (40, 41, 42, 43)] == ["service", "own", "own", "session"]
+
+
+def test_who_owns_a_process_without_systemd(tree):
+    stale = f"{LIBSSL} (deleted)"
+    group = "/system.slice/of-the-machine-around.service"
+    tree.script("nginx")
+    tree.script("stunnel4", "PIDFILE=/run/tunnel.pid\n")
+    tree.script("exim4", "DAEMON=/usr/sbin/exim4\n")
+    tree.script("other", "")
+    (tree.root / "run/tunnel.pid").write_text("52\n")
+    tree.process(50, stale, group=group)
+    tree.process(51, stale, parent=50, name="x", group=group)
+    tree.process(52, stale, name="perl", command=("/usr/bin/perl", "x"), group=group)
+    tree.process(53, stale, name="exim", command=("/usr/sbin/exim4", "-bd"), group=group)
+    tree.process(54, stale, name="../passwd", command=("java",), group=group)
+    assert tree.kinds() == {
+        50: ("service", "nginx"), 51: ("service", "nginx"), 52: ("service", "stunnel4"), 53: ("service", "exim4"),
+        54: ("orphan", None),
+    }
+
+
+def test_a_program_that_two_scripts_name_belongs_to_neither(tree):
+    for name in ("one", "two"):
+        tree.script(name, "DAEMON=/usr/bin/java\n")
+    tree.process(60, f"{LIBSSL} (deleted)", name="java", command=("/usr/bin/java", "-jar"))
+    assert tree.kinds() == {60: ("orphan", None)}
+
+
+@pytest.mark.parametrize("command", [("ruby", "/usr/bin/chef-client", "-o"), ("/opt/cinc/bin/cinc-client",)])
+def test_chef_client_itself_is_not_counted(tree, command):
+    tree.process(70, f"{LIBCRYPTO} (deleted)", name="ruby", command=command)
+    assert tree.kinds() == {70: ("own", None)}
+    assert tree.found().counted == ()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_nothing_a_process_says_of_itself_becomes_shell_or_a_second_line(tree, shell, tmp_path):
+    evil = "$(touch pwned)`touch pwned`\n\tstale\t1\tservice\t\x1b[31m; touch pwned"
+    tree.process(80, f"{LIBSSL} (deleted)", name="$(touch pwned)", command=(evil,))
+    tree.process(81, f"{LIBSSL} (deleted)", name="*", command=())
+    found = tree.found(shell)
+    assert [each.pid for each in found.stale] == [80, 81]
+    assert found.stale[0].command == "$(touch pwned)`touch pwned`??stale?1?service??[31m; touch pwned"
+    assert found.stale[1].command == "[*]"
+    assert not (tmp_path / "pwned").exists()
+    assert not Path("pwned").exists()
+
+
+def test_a_really_deleted_library_of_a_real_process(tmp_path):
+    """The tests' directory may lie in /tmp, which does not count, so the copy stands beside the tests for a moment."""
+    source = next(Path("/usr/lib").glob("*/libcrypto.so.*"), None) or next(Path("/usr/lib64").glob("libcrypto.so.*"))
+    copy = Path(__file__).parent / source.name
+    program = "import ctypes, os, sys; ctypes.CDLL(sys.argv[1]); os.unlink(sys.argv[1]); print('held', flush=1); input()"
+    shutil.copy(source, copy)
+    try:
+        command = [sys.executable, "-c", program, copy]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+            assert holder.stdout.readline() == b"held\n"
+            asked = subprocess.run(["sh", "-s"], input=probe.command(), text=True, capture_output=True, check=True)
+            holder.communicate(b"\n")
+    finally:
+        copy.unlink(missing_ok=True)
+    mine = [each for each in probe.parse(asked.stdout).stale if each.pid == holder.pid]
+    assert [each.library for each in mine] == [str(copy)]
+
+
+GOOD = "styptic-probe 1\nstale\t7\tservice\tnginx\troot\t/lib/libssl.so.3\tnginx\nunread\t0\nend\n"
+
+
+def test_a_whole_answer():
+    found = probe.parse("a banner\n" + GOOD)
+    assert [(each.pid, each.service) for each in found.stale] == [(7, "nginx")]
+
+
+@pytest.mark.parametrize("answer", [
+    "", "end\n", GOOD.replace("end\n", ""), GOOD.replace("unread\t0\n", ""), GOOD.replace("styptic-probe 1", "x"),
+    GOOD.replace("service", "saint"), GOOD.replace("\troot", ""), GOOD.replace("unread", "noise\nunread"),
+])
+def test_half_an_answer_is_never_clean(answer):
+    with pytest.raises(ProbeError):
+        probe.parse(answer)
+
+
+@given(st.integers(0, len(GOOD) - 2))
+def test_an_answer_cut_anywhere_is_never_clean(at):
+    with pytest.raises(ProbeError):
+        probe.parse(GOOD[:at])
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="no shellcheck here")
+def test_shellcheck_is_content():
+    done = subprocess.run(["shellcheck", "-s", "sh", probe.SCRIPT], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

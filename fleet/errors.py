@@ -8,7 +8,9 @@ class SettingsError(StypticError, ValueError):
 
 
 class ChefServerError(StypticError):
-    """The Chef server refused or failed; the message carries the server's own words."""
+    """The Chef server refused or failed; the message carries the server's own words, `status` its HTTP status."""
+
+    status: int | None = None
 
 
 class AuthenticationError(ChefServerError):
@@ -34,7 +36,9 @@ class IncompleteSearchError(ChefServerError):
 
 
 class ServerUnreachableError(ChefServerError, ConnectionError):
-    """The server did not answer: name, port, network, TLS or time-out."""
+    """The server did not answer: name, port, network, TLS or time-out; `again`: another attempt could end otherwise."""
+
+    again = True
 
 
 class NoNodesError(StypticError):

@@ -8,7 +8,6 @@ it is being imported, then taken back. Everybody else says `from fleet.chef.comp
 
 import collections
 import collections.abc
-import importlib
 import re
 import sys
 import threading
@@ -17,18 +16,11 @@ from types import ModuleType
 # PyChef's own dependencies come first, so that only PyChef ever sees the lent names.
 import requests  # noqa: F401
 import six.moves.urllib.parse  # noqa: F401
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import NoDigestInfo
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
-)
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 _LENT = ("Mapping", "MutableMapping", "Sequence")
 _lock = threading.Lock()
@@ -39,7 +31,7 @@ class SSLError(Exception):
 
 
 class Key:
-    """An RSA key with the interface of PyChef's `chef.rsa.Key`, and `sign` for protocol 1.3.
+    """An RSA key with what PyChef asks of its own `chef.rsa.Key`, and `sign` for protocol 1.3.
 
     `source` is PEM as bytes, the path of a PEM file, or an open binary file. `key` is the key of `cryptography`;
     `public` says that there is no private half. Raises SSLError when it is no RSA key in PEM, or is encrypted.
@@ -50,7 +42,7 @@ class Key:
         self.public = False
         if source is None:
             return
-        if isinstance(source, bytes) and source.lstrip().startswith(b"-----"):
+        if isinstance(source, bytes):
             pem = source
         elif isinstance(source, str):
             with open(source, "rb") as opened:
@@ -66,18 +58,13 @@ class Key:
         self.public = b"PRIVATE KEY" not in pem
         try:
             key = load_pem_public_key(pem) if self.public else load_pem_private_key(pem, password=None)
-        except (ValueError, TypeError) as error:
-            raise SSLError("this is no unencrypted RSA key in PEM form") from error
+        except TypeError as error:  # cryptography's word for "a password is wanted"
+            raise SSLError("this key is encrypted; take its passphrase off (openssl rsa -in KEY -out NEW)") from error
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise SSLError("this is no RSA key in PEM form") from error
         if not isinstance(key, (rsa.RSAPrivateKey, rsa.RSAPublicKey)):
             raise SSLError("this is a key, but not an RSA key, and the Chef server knows no other kind")
         self.key = key
-
-    @classmethod
-    def generate(cls, size: int = 2048, exp: int = 65537) -> "Key":
-        """Return a new private key of `size` bits."""
-        key = cls()
-        key.key = rsa.generate_private_key(public_exponent=exp, key_size=size)
-        return key
 
     def _private(self) -> rsa.RSAPrivateKey:
         if self.public:
@@ -85,30 +72,19 @@ class Key:
         return self.key
 
     def private_encrypt(self, value: str | bytes) -> bytes:
-        """Return OpenSSL's RSA_private_encrypt of `value` with PKCS #1 v1.5 padding, as protocols 1.0 and 1.1 want."""
-        value = value.encode() if isinstance(value, str) else value
-        return self._private().sign(value, padding.PKCS1v15(), NoDigestInfo())
+        """Return OpenSSL's RSA_private_encrypt of `value` with PKCS #1 v1.5 padding, as protocols 1.0 and 1.1 want.
 
-    def public_decrypt(self, value: bytes) -> str:
-        """Return what `private_encrypt` was given. Raises SSLError for a signature that another key made."""
-        public = self.key if self.public else self.key.public_key()
+        Raises SSLError for a public key, and for a key too small to hold the value.
+        """
+        value = value.encode() if isinstance(value, str) else value
         try:
-            return public.recover_data_from_signature(value, padding.PKCS1v15(), None).decode()
-        except InvalidSignature as error:
-            raise SSLError("this signature was not made with this key") from error
+            return self._private().sign(value, padding.PKCS1v15(), NoDigestInfo())
+        except ValueError as error:
+            raise SSLError("this key is too small for signing protocols 1.0 and 1.1") from error
 
     def sign(self, value: bytes) -> bytes:
         """Return the PKCS #1 v1.5 signature of `value` over SHA-256, as protocol 1.3 wants."""
         return self._private().sign(value, padding.PKCS1v15(), SHA256())
-
-    def private_export(self) -> bytes:
-        """Return the private key as PEM."""
-        return self._private().private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
-
-    def public_export(self) -> bytes:
-        """Return the public key as PEM."""
-        public = self.key if self.public else self.key.public_key()
-        return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _pkg_resources() -> ModuleType:
@@ -139,7 +115,7 @@ def load() -> ModuleType:
                 setattr(collections, name, getattr(collections.abc, name))
             sys.modules["pkg_resources"] = _pkg_resources()
             sys.modules["chef.rsa"] = _rsa()
-            loaded = importlib.import_module("chef")
+            import chef as loaded
         except BaseException:
             for name in [name for name in sys.modules if name == "chef" or name.startswith("chef.")]:
                 del sys.modules[name]

@@ -55,15 +55,19 @@ def load(profile: str | None = None, *, cwd: Path | None = None, env: Mapping[st
     settings = _credentials(credentials, profile, chosen_by)
     sources = [credentials] if credentials.is_file() and settings else []
     candidates = _candidates(cwd, env, dot_chef)
-    found = next((path for path in candidates if path.exists()), None)
+    found = next((path for path in candidates if os.path.exists(path)), None)
     settings, read = evaluate(found, found.parent if found else dot_chef, settings, cwd=cwd, env=env)
     sources += read
+    if not isinstance(settings["knife"], dict):
+        raise SettingsError(f"knife is no table in {_names(sources)}: set its keys, knife[:ssh_user] and so on")
     url = str(settings.get("chef_server_url") or "").strip()
     if not url:
         _no_server(sources, credentials, candidates)
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise SettingsError(f"chef_server_url is {url!r} in {_names(sources)}: it must be an http:// or https:// URL")
-    name = str(settings.get("node_name") or pwd.getpwuid(os.getuid()).pw_name)
+    name = str(settings.get("node_name") or _user())
+    if not (name.isascii() and name.isprintable()):  # it travels in a header
+        raise SettingsError(f"node_name is {name!r} in {_names(sources)}: no Chef client or user has such a name")
     directory = found.parent if found else dot_chef
     return ChefConfig(
         server_url=url.rstrip("/"),
@@ -74,7 +78,7 @@ def load(profile: str | None = None, *, cwd: Path | None = None, env: Mapping[st
         ssl_ca_file=_path(settings["ssl_ca_file"], cwd) if settings.get("ssl_ca_file") else None,
         trusted_certs=_trusted(_path(settings.get("trusted_certs_dir") or directory / "trusted_certs", cwd)),
         proxies=_proxies(settings, env),
-        knife=settings.get("knife") or {},
+        knife=settings["knife"],
         cookbook_path=tuple(_path(path, cwd) for path in _listed(settings.get("cookbook_path"))),
         sources=tuple(sources),
         profile=profile,
@@ -82,7 +86,16 @@ def load(profile: str | None = None, *, cwd: Path | None = None, env: Mapping[st
 
 
 def _home(env: Mapping[str, str]) -> Path:
-    return Path(env.get("CHEF_HOME") or env.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir)
+    """Where knife looks for .chef: the first of these that is a directory (chef-config, PathHelper.all_homes)."""
+    named = [env[name] for name in ("KNIFE_HOME", "CHEF_HOME", "HOME") if env.get(name)]
+    return Path(next((home for home in named if os.path.isdir(home)), named[0] if named else os.path.expanduser("~")))
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError as error:
+        raise SettingsError("no node_name is set, and this user id has no name to take instead") from error
 
 
 def _profile(asked: str | None, env: Mapping[str, str], dot_chef: Path) -> tuple[str, str]:
@@ -128,7 +141,7 @@ def _credentials(path: Path, profile: str, chosen_by: str) -> dict:
 def _candidates(cwd: Path, env: Mapping[str, str], dot_chef: Path) -> list[Path]:
     directories = [Path(env["KNIFE_HOME"])] if env.get("KNIFE_HOME") else []
     directories.append(cwd)
-    directories += [up / ".chef" for up in (cwd, *cwd.parents) if (up / ".chef").is_dir()][:1]
+    directories += [up / ".chef" for up in (cwd, *cwd.parents) if os.path.isdir(up / ".chef")][:1]
     directories.append(dot_chef)
     return [directory / name for directory in dict.fromkeys(directories) for name in ("config.rb", "knife.rb")]
 
@@ -166,9 +179,10 @@ def _proxies(settings: Mapping, env: Mapping[str, str]) -> dict[str, str]:
     """http, https and no_proxy; the environment wins over the files, as in ChefConfig::Config.export_proxies."""
     proxies = {}
     for scheme in ("http", "https"):
-        named = env.get(f"{scheme}_proxy") or env.get(f"{scheme}_proxy".upper())
+        names = (f"{scheme}_proxy", f"{scheme}_proxy".upper())
+        named = next((env[name] for name in names if name in env), None)  # set to nothing, it means no proxy
         configured = settings.get(f"{scheme}_proxy")
-        if not named and configured:
+        if named is None and configured:
             named = str(configured)
             user, password = (settings.get(f"{scheme}_proxy_{part}") for part in ("user", "pass"))
             head, separator, rest = named.rpartition("://")
@@ -179,8 +193,10 @@ def _proxies(settings: Mapping, env: Mapping[str, str]) -> dict[str, str]:
         if named:
             proxies[scheme] = named if "://" in named else f"{scheme}://{named}"
     bypass = env.get("no_proxy") or env.get("NO_PROXY") or settings.get("no_proxy")
-    if bypass:
-        proxies["no_proxy"] = ",".join(str(host) for host in _listed(bypass))
+    hosts = [host.strip() for part in _listed(bypass) for host in str(part).split(",")]
+    if any(hosts):
+        # Chef reads *.example.com as a glob, requests knows the end of a name only.
+        proxies["no_proxy"] = ",".join(host.removeprefix("*") or "*" for host in hosts if host)
     return proxies
 
 
@@ -206,5 +222,7 @@ def _path(value, cwd: Path) -> Path:
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8 text") from error

@@ -25,7 +25,7 @@ class StypticSettings
   end
 
   def method_missing(name, *values)
-    if name.end_with?("=")
+    if name.to_s.end_with?("=")
       @settings[name[0..-2].to_sym] = values.first
     elsif values.empty?
       @settings[name]

@@ -1,16 +1,20 @@
 """What a config.rb says: asked of ruby where there is one, else read as the subset that ruby_subset.py knows."""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from fleet.chef.ruby_subset import SubsetError, read
+from fleet.chef.ruby_subset import Call, SubsetError, read
 from fleet.errors import SettingsError
 
 EVALUATOR = Path(__file__).with_name("config_eval.rb")
 TIMEOUT = 20  # seconds; a config.rb that asks a password or a slow network must not hang a run without a word
+# Where Chef's own packages keep their ruby, which is on no PATH: https://docs.chef.io/workstation/install_workstation/
+_EMBEDDED = tuple(f"/opt/{name}/embedded/bin" for name in ("chef-workstation", "cinc-workstation", "chef", "cinc"))
+_CONFIG = ("Chef::Config", "ChefConfig::Config")
 
 
 def evaluate(
@@ -29,22 +33,25 @@ def evaluate(
     that takes longer than `timeout` seconds.
     """
     settings = {**settings, "knife": dict(settings.get("knife") or {})}
-    more = sorted((directory / "config.d").glob("*.rb")) if (directory / "config.d").is_dir() else []
-    files = [file for file in [path, *more] if file is not None]
-    if not files:
+    if path is None and not _config_d(settings, directory, cwd):
         return settings, []
-    ruby = shutil.which("ruby", path=env.get("PATH"))
+    ruby = shutil.which("ruby", path=os.pathsep.join([env.get("PATH", os.defpath), *_EMBEDDED]))
     if ruby:
         return _by_ruby(ruby, path, directory, settings, cwd=cwd, env=env, timeout=timeout)
-    return _by_subset(files, settings, env), files
+    return _by_subset(path, directory, settings, cwd=cwd, env=env)
+
+
+def _config_d(settings: Mapping, directory: Path, cwd: Path) -> list[Path]:
+    """The files of config.d, as chef-config's Mixin::DotD lists them; config_eval.rb does the same."""
+    place = cwd / (settings.get("config_d_dir") or directory / "config.d")
+    return sorted(file for file in place.glob("*.rb") if file.is_file() and not file.name.startswith("."))
 
 
 def _by_ruby(ruby, path, directory, settings, *, cwd, env, timeout) -> tuple[dict, list[Path]]:
     request = {"files": [str(path)] if path else [], "directory": str(directory), "settings": settings}
     try:
         done = subprocess.run(
-            # Debian's ruby reads RUBYOPT and gems; neither is needed, and both are slow.
-            [ruby, "--disable=gems", str(EVALUATOR)], input=json.dumps(request, default=str).encode(),
+            [ruby, str(EVALUATOR)], input=json.dumps(request, default=str).encode(),
             capture_output=True, cwd=cwd, env=dict(env), timeout=timeout, check=False,
         )
     except subprocess.TimeoutExpired as error:
@@ -58,25 +65,50 @@ def _by_ruby(ruby, path, directory, settings, *, cwd, env, timeout) -> tuple[dic
         raise SettingsError(f"{path or directory} could not be evaluated by {ruby}: {last}") from error
     if "error" in answer:
         line = f" line {answer['line']}" if answer.get("line") else ""
-        raise SettingsError(f"{answer['file']}{line}: {answer['error']}")
+        raise SettingsError(f"{answer['file'] or directory}{line}: {answer['error']}")
     return answer["settings"], [Path(file) for file in answer["files"]]
 
 
-def _by_subset(files: list[Path], settings: dict, env: Mapping[str, str]) -> dict:
+def _by_subset(path, directory, settings: dict, *, cwd, env) -> tuple[dict, list[Path]]:
+    files = [path] if path else []
     for file in files:
-        try:
-            calls = read(file.read_text(encoding="utf-8"), str(file), env, settings)
-        except SubsetError as error:
-            raise SettingsError(
-                f"{file} line {error.line}: {error.text!r} is more than can be read without ruby; install it"
-            ) from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{file} cannot be read: {error}") from error
-        for call in calls:
-            if call.key is not None and call.name == "knife":
-                settings["knife"][call.key] = call.arguments[0]
-            elif call.key is not None and call.name in ("Chef::Config", "ChefConfig::Config"):
-                settings[call.key] = call.arguments[0]
-            elif call.key is None and call.arguments:
-                settings[call.name] = call.arguments[0] if len(call.arguments) == 1 else list(call.arguments)
-    return settings
+        _apply(file, settings, env)
+    more = _config_d(settings, directory, cwd)
+    for file in more:
+        _apply(file, settings, env)
+    return settings, files + more
+
+
+def _apply(file: Path, settings: dict, env: Mapping[str, str]) -> None:
+    """Change `settings` as one file says."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        for call in read(text, str(file), env, settings):
+            if not _set(settings, call):
+                raise SubsetError(call.line, text.splitlines()[call.line - 1])
+    except SubsetError as error:
+        raise SettingsError(
+            f"{file} line {error.line}: {error.text!r} is more than can be read without ruby; install it"
+        ) from error
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{file} is not UTF-8 text") from error
+
+
+def _set(settings: dict, call: Call) -> bool:
+    """Do what one statement says; False where it says something else than a setting."""
+    values = call.arguments
+    if call.key is not None:
+        if call.name not in ("knife", *_CONFIG):
+            return False
+        (settings["knife"] if call.name == "knife" else settings)[call.key] = values[0]
+    elif call.name == "knife":
+        if len(values) != 1 or not isinstance(values[0], dict):
+            return False
+        settings["knife"] |= values[0]
+    elif "." in call.name or "::" in call.name:
+        return False
+    elif values:
+        settings[call.name] = values[0] if len(values) == 1 else list(values)
+    return True

@@ -4,16 +4,24 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from fleet.errors import AuthenticationError, ChefServerError, ConflictError, NotFoundError
+from fleet.text import clean
 
 CLOCK_LIMIT = 15 * 60  # seconds a signature may be off: https://docs.chef.io/server/api_chef_server/#x-ops-timestamp
-_WORTH_SAYING = 60  # seconds; a smaller difference is a slow answer rather than a clock
+_SLACK = 60  # seconds that an answer may have been under way
 
 
 def refusal(response, *, method: str, path: str, client: str, url: str, now: datetime | None = None) -> ChefServerError:
-    """Return the error that `response` (a requests.Response that is no success) stands for.
+    """Return the error that `response` (a requests.Response that is no success) stands for, its `status` the answer's.
 
-    `path` is the API's path, `client` who signed, `url` the server's; `now` is our clock at the answer.
+    `method` and `path` are what was asked of the API, `client` is who signed, `url` the server's; `now` is our clock at
+    the answer.
     """
+    error = _error(response, method, path, client, url, now)
+    error.status = response.status_code
+    return error
+
+
+def _error(response, method, path, client, url, now) -> ChefServerError:
     words, status = server_words(response), response.status_code
     asked = f"{method} {path.partition('?')[0]}"
     if status == 401:
@@ -27,7 +35,7 @@ def refusal(response, *, method: str, path: str, client: str, url: str, now: dat
     if status == 413:
         return ChefServerError(f"{url} refuses {asked}: what was sent is larger than the server takes (413): {words}")
     if 300 <= status < 400:
-        where = _clean(response.headers.get("Location", "nowhere"), 200)
+        where = clean(response.headers.get("Location", "nowhere"), 200)
         return ChefServerError(f"{url} points to {where} for {asked}: set chef_server_url to where it really is")
     return ChefServerError(f"{url} failed at {asked} with {status}: {words}")
 
@@ -48,26 +56,26 @@ def server_words(response) -> str:
         body = response.json()
     except ValueError:
         kind = response.headers.get("Content-Type", "")
-        text = "" if "html" in kind else _clean(response.text, 400)
-        return text or _clean(str(response.reason), 80) or "no words"
+        text = "" if "html" in kind else clean(response.content[:4000].decode(errors="replace"), 400)
+        return text or _reason(response)
     if isinstance(body, dict):
         body = next((body[key] for key in ("error", "error_message", "message") if body.get(key)), body)
-    if isinstance(body, list):
-        body = "; ".join(str(part) for part in body)
-    return _clean(str(body), 400).rstrip(". ")
+    parts = body if isinstance(body, list) else [body or _reason(response)]
+    body = "; ".join(str(part.get("message", part) if isinstance(part, dict) else part) for part in parts)
+    return clean(str(body), 400).rstrip(". ")
+
+
+def _reason(response) -> str:
+    return clean(response.reason or "", 80) or "no words"
 
 
 def _not_authenticated(response, words: str, client: str, url: str, now: datetime | None) -> str:
     offset = clock_offset(response, now)
     refused = f"{url} does not accept the signature of {client!r}: {words}"
-    if offset is not None and abs(offset) > _WORTH_SAYING:
+    if offset is not None and abs(offset) > CLOCK_LIMIT - _SLACK:
         side = "ahead of" if offset > 0 else "behind"
         return (
-            f"{refused}; the clock may be off: ours is {abs(offset):.0f} s {side} the server's, and {CLOCK_LIMIT} s are"
-            " allowed: set it right (NTP) and try again"
+            f"{refused}; our clock is {abs(offset):.0f} s {side} the server's, and {CLOCK_LIMIT} s are allowed: "
+            "set it right (NTP) and try again"
         )
     return f"{refused}; check that node_name and client_key belong together and that the client exists on the server"
-
-
-def _clean(text: str, limit: int) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text[: limit * 2]).strip()[:limit]

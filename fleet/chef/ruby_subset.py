@@ -22,9 +22,17 @@ _TOKEN = re.compile(
     |(?P<mark>=>|\|\||[\[\](){},=+])""",
     re.VERBOSE | re.DOTALL,
 )
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "e": "\x1b", "0": "\0", "s": " "}
-
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "e": "\x1b", "s": " "}
 _CONSTANTS = {"true": True, "false": False, "nil": None, "STDOUT": "STDOUT", "STDERR": "STDERR"}
+
+
+# Names that begin a statement and decide about others, or run code that is not in this file.
+_PROGRAM = frozenset({
+    "if", "unless", "else", "elsif", "while", "until", "for", "case", "when", "begin", "rescue", "ensure", "end", "def",
+    "class", "module", "do", "return", "next", "break", "alias", "undef", "yield", "loop", "raise", "fail", "exit",
+    "abort", "load", "require", "require_relative", "autoload", "eval", "instance_eval", "send", "public_send",
+    "system", "exec", "spawn", "fork", "proc", "lambda", "__END__",
+})
 
 
 class SubsetError(ValueError):
@@ -92,7 +100,7 @@ class _Reader:
         self.skip_lines()
         while self.token[0] != "end":
             kind, name, line = self.take()
-            if kind != "name":
+            if kind != "name" or name in _PROGRAM:
                 self.fail(line)
             if self.token[1] == "=":
                 self.take()
@@ -130,17 +138,23 @@ class _Reader:
         return tuple(values)
 
     def value(self):
+        value = self.sum()
+        while self.token[1] == "||":
+            self.take()
+            self.skip_lines()
+            other = self.sum()
+            value = other if value is None or value is False else value
+        return value
+
+    def sum(self):
         value = self.primary()
-        while self.token[1] in ("+", "||"):
-            _, mark, line = self.take()
+        while self.token[1] == "+":
+            line = self.take()[2]
             self.skip_lines()
             other = self.primary()
-            if mark == "||":
-                value = other if value is None or value is False else value
-            elif type(value) is type(other) and isinstance(value, (str, list, int, float)):
-                value = value + other
-            else:
+            if type(value) is not type(other) or not isinstance(value, (str, list, int, float)):
                 self.fail(line)
+            value = value + other
         return value
 
     def primary(self):
@@ -222,6 +236,8 @@ class _Reader:
 
         def part(found: re.Match) -> str:
             if found["code"] is None:
+                if found["escape"].isalnum() and found["escape"] not in _ESCAPES:
+                    self.fail(line)
                 return _ESCAPES.get(found["escape"], found["escape"])
             reader = _Reader(found["code"], self.path, self.env, variables=self.variables)
             try:

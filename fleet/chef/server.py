@@ -125,13 +125,17 @@ class ChefServer(chef.ChefAPI):
     def _fall_back(self, method: str, path: str, headers, body: bytes | None, response):
         """Try the older protocols once; the first that is taken is remembered."""
         asked = self.protocol
-        for protocol in PROTOCOLS[PROTOCOLS.index(asked) + 1 :]:
-            self.protocol = protocol
-            answer = self._once(method, path, headers, body)
-            if answer.status_code != 401:
-                log.info("%s takes signing protocol %s, not %s", self.url, protocol, asked)
-                return answer
-        self.protocol, self._accepted = asked, False
+        for older in PROTOCOLS[PROTOCOLS.index(asked) + 1 :]:
+            try:
+                answer = self._once(method, path, headers, body, older)
+            except SSLError:  # too small a key for the older protocols
+                return response
+            if answer.status_code == 401:
+                continue
+            if answer.status_code < 500:  # a broken server has judged no signature
+                log.info("%s takes signing protocol %s, not %s", self.url, older, asked)
+                self.protocol = older
+            return answer
         return response
 
     def _attempts(self, once: Callable, *, again: bool):
@@ -150,10 +154,10 @@ class ChefServer(chef.ChefAPI):
             self._pause(pause)
         raise AssertionError("the last attempt returns or raises")
 
-    def _once(self, method: str, path: str, headers, body: bytes | None):
+    def _once(self, method: str, path: str, headers, body: bytes | None, protocol: str | None = None):
         signature = sign(
             self.key, self.client, method, self.parsed_url.path + path.partition("?")[0], body or b"",
-            protocol=self.protocol, api_version=self.api_version, now=self._clock(),
+            protocol=protocol or self.protocol, api_version=self.api_version, now=self._clock(),
         )
         sent = {"Accept": "application/json", "X-Chef-Version": "15.3.0", **dict(headers), **signature}
         if body is not None:
@@ -184,11 +188,15 @@ class ChefServer(chef.ChefAPI):
                 advice = ": goiardi has no organisations, so take /organizations/... out of chef_server_url"
             raise NotFoundError(f"{self.url} has nothing at {method} {path.partition('?')[0]}{advice}")
         try:
-            return response.json()
+            decoded = response.json()
+            if not isinstance(decoded, (dict, list)):
+                raise ValueError(f"{type(decoded).__name__} is no answer of the API")
         except ValueError as error:
             raise ChefServerError(
-                f"{self.url} did not answer {method} {path.partition('?')[0]} with JSON: is it a Chef server?"
+                f"{self.url} did not answer {method} {path.partition('?')[0]} with the JSON of a Chef server: check "
+                "chef_server_url"
             ) from error
+        return decoded
 
     @staticmethod
     def _json(body) -> bytes:

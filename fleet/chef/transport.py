@@ -1,15 +1,19 @@
 """The HTTP session under the Chef API: connection pool, certificates and proxies, nothing of Chef's own."""
 
+import logging
 import ssl
+import warnings
 from pathlib import Path
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import should_bypass_proxies
+from urllib3.exceptions import InsecureRequestWarning, LocationParseError
 
 from fleet.errors import ServerUnreachableError, SettingsError
 
 POOL = 10  # connections kept open to one host
+log = logging.getLogger(__name__)
 
 
 class _Adapter(HTTPAdapter):
@@ -18,6 +22,9 @@ class _Adapter(HTTPAdapter):
     def __init__(self, context: ssl.SSLContext):
         self._context = context
         super().__init__(pool_connections=POOL, pool_maxsize=POOL, pool_block=True)
+
+    def cert_verify(self, conn, url, verify, cert):
+        """Leave the context as it is: requests would add certifi's authorities even to an ssl_ca_file."""
 
     def init_poolmanager(self, *args, **kwargs):
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
@@ -42,6 +49,9 @@ class Transport:
         self._session.verify = config.ssl_verify
         if config.ssl_verify:
             self._session.mount("https://", _Adapter(_context(config)))
+        elif config.server_url.startswith("https:"):
+            log.warning("the certificate of %s is not verified, because ssl_verify_mode says so", config.server_url)
+            warnings.simplefilter("ignore", InsecureRequestWarning)  # said once, not with every request
         self._session.mount("http://", HTTPAdapter(pool_connections=POOL, pool_maxsize=POOL, pool_block=True))
 
     def send(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> requests.Response:
@@ -63,7 +73,7 @@ class Transport:
             raise _unreachable(url, f"no connection within {self._timeout[0]:g} s; check the network") from error
         except requests.exceptions.Timeout as error:
             raise _unreachable(url, f"no answer within {self._timeout[1]:g} s") from error
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, LocationParseError) as error:
             raise _unreachable(url, f"not a usable URL: {error}", again=False) from error
         except requests.exceptions.RequestException as error:
             raise _unreachable(url, f"{_reason(error)}; check chef_server_url and the network") from error
@@ -110,5 +120,5 @@ def _reason(error: BaseException) -> str:
         inner = deeper
     if "RemoteDisconnected" in type(inner).__name__ or isinstance(inner, ConnectionResetError):
         return "it closed the connection without an answer"
-    words = getattr(inner, "strerror", None) or getattr(inner, "verify_message", None) or str(inner)
+    words = getattr(inner, "verify_message", None) or getattr(inner, "strerror", None) or str(inner)
     return " ".join(str(words).split())[:200]

@@ -1,0 +1,100 @@
+"""The cookbook's way to the Chef server: rendered, weighed against pins and unpinned nodes, uploaded."""
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleet.errors import NotFoundError, SettingsError
+from fleet.text import clean
+
+COOKBOOK = "openssl_patch"
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """The cookbook as it stands on the server; `changed`: this push put it there, sending `files` files."""
+
+    name: str
+    version: str
+    sha256: str
+    changed: bool
+    files: int
+
+
+def destination(config) -> Path:
+    """Return where the cookbook is rendered: knife's first cookbook_path, or the checkout's own cookbooks/."""
+    return (config.cookbook_path[0] if config.cookbook_path else CHECKOUT / "cookbooks") / COOKBOOK
+
+
+def foreseen(advisories: Sequence, path: Path):
+    """Return what rendering to `path` would give (generator.render.Rendered), by rendering a copy elsewhere."""
+    from generator import render
+
+    with tempfile.TemporaryDirectory(prefix="styptic-") as scratch:
+        copy = Path(scratch) / COOKBOOK
+        if path.is_dir():
+            shutil.copytree(path, copy)
+        return render.cookbook(advisories, copy)
+
+
+def on_server(server, version: str) -> bool:
+    """True if the server has this version of the cookbook."""
+    try:
+        server.get(f"/cookbooks/{COOKBOOK}/{version}")
+    except NotFoundError:
+        return False
+    return True
+
+
+def unpinned(server, version: str) -> list[tuple[str, str]]:
+    """Return (node, environment) of every node that uploading this version would reach outside every wave.
+
+    None where the server has the version already: uploading it again reaches nobody.
+    """
+    from fleet.chef import pins
+
+    return [] if on_server(server, version) else pins.unpinned_nodes(server, COOKBOOK, version)
+
+
+def push(server, config, advisories: Sequence, environments: Iterable[str], accept_unpinned: bool) -> Pushed:
+    """Render the cookbook, upload it if the server does not have it, and see that its nodes would get this version.
+
+    `environments` are those whose nodes are to get it. Raises PinError where one of them holds another version,
+    SettingsError where unpinned nodes of any environment would converge the upload by themselves (unless accepted),
+    both before anything is uploaded; ConflictError where the server holds this version with other content; RenderError
+    and ChefServerError as they come.
+    """
+    from fleet.chef import cookbook, pins
+    from generator import render
+
+    path = destination(config)
+    rendered = render.cookbook(advisories, path)
+    environments = sorted(set(environments))
+    for environment in environments:
+        pins.check_constraint(server, environment, COOKBOOK, rendered.version)
+    if not accept_unpinned:
+        refuse_unpinned(unpinned(server, rendered.version))
+    uploaded = cookbook.upload(server, path)
+    for environment in environments:
+        pins.check_solution(server, environment, COOKBOOK, rendered.version)
+    return Pushed(rendered.name, rendered.version, uploaded.sha256, uploaded.changed, uploaded.files_sent)
+
+
+def refuse_unpinned(nodes: Sequence[tuple[str, str]]) -> None:
+    """Raise if there are any: they would converge an upload within their chef-client's interval."""
+    if nodes:
+        them = "it" if len(nodes) == 1 else "them"
+        raise SettingsError(
+            f"{len(nodes)} {'node' if len(nodes) == 1 else 'nodes'} with {COOKBOOK} in the run list and no pin would "
+            f"converge the upload within half an hour, outside every wave: {in_words(nodes)}; nothing was uploaded: "
+            f"pin {COOKBOOK} to an exact version for {them} (knife environment edit), or go on with --accept-unpinned."
+        )
+
+
+def in_words(nodes: Sequence[tuple[str, str]]) -> str:
+    """Return (node, environment) pairs as a phrase that stays short."""
+    said = ", ".join(f"{clean(name, 100)} ({clean(environment, 100)})" for name, environment in nodes[:5])
+    return said + (f" and {len(nodes) - 5} more" if len(nodes) > 5 else "")

@@ -1,0 +1,113 @@
+#!/bin/sh
+# Who answers TLS here? One line a listener: tls ADDRESS PORT (tab-separated), between "styptic-tls 1" and "end".
+# Asks what the processes that map libssl listen on, for TCP, at most 50 of them; needs root to see every process, and
+# openssl to ask: without it nothing answers. Changes nothing, writes nothing.
+#   TLS_PORTS  ask these ports instead, whoever listens on them
+#   TLS_LIMIT  seconds for one handshake, 3 unless set; all are tried at once
+#   PROC_ROOT  another tree in /proc's place, as recorded on a node
+set -u
+LC_ALL=C
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin
+export LC_ALL PATH
+proc=${PROC_ROOT:-/proc}
+most=50
+tab=$(printf '\t')
+
+# proc(5), /proc/net/tcp: the second field is the local address in hexadecimal as address:port, the fourth 0A for a
+# listener, the tenth the socket's inode. The address is in the byte order of the machine, in words of four bytes.
+little=$(printf '\001\000' | od -An -tu2 2>/dev/null | tr -d ' ')
+[ "$little" = 256 ] || little=1
+
+# Word $1, eight hexadecimal digits, as four bytes in network order in $1 to $4.
+bytes_of() {
+    rest=$1
+    b1=${rest%??????} rest=${rest#??}
+    b2=${rest%????} rest=${rest#??}
+    b3=${rest%??}
+    b4=${rest#??}
+    if [ "$little" = 1 ]; then set -- "$b4" "$b3" "$b2" "$b1"; else set -- "$b1" "$b2" "$b3" "$b4"; fi
+    b1=$1 b2=$2 b3=$3 b4=$4
+}
+
+# Hexadecimal address $1 as one to connect to, in $address; a wildcard is asked over the loopback.
+address_of() {
+    case $1 in
+        00000000) address=127.0.0.1 ;;
+        00000000000000000000000000000000) address='[::1]' ;;
+        ????????)
+            bytes_of "$1"
+            address=$((0x$b1)).$((0x$b2)).$((0x$b3)).$((0x$b4))
+            ;;
+        *)
+            words=$1
+            address=
+            while [ -n "$words" ]; do
+                word=${words%"${words#????????}"}
+                words=${words#????????}
+                bytes_of "$word"
+                address="$address${address:+:}$b1$b2:$b3$b4"
+            done
+            case $address in
+                0000:0000:0000:0000:0000:FFFF:*)
+                    bytes_of "$word"
+                    address=$((0x$b1)).$((0x$b2)).$((0x$b3)).$((0x$b4))
+                    ;;
+                *) address="[$address]" ;;
+            esac
+            ;;
+    esac
+}
+
+# The inodes of the sockets that processes which map libssl hold, each between blanks.
+inodes=' '
+if [ -z "${TLS_PORTS-}" ]; then
+    inodes=" $(grep -l -e '/libssl[^/]*\.so' /dev/null "$proc"/[0-9]*/maps 2>/dev/null | while IFS= read -r maps; do
+        # shellcheck disable=SC2012 # what is after the arrow are links of the kernel's own making
+        ls -l "${maps%/maps}/fd" 2>/dev/null | sed -n 's/.* socket:\[\([0-9]*\)\]$/\1/p'
+    done | sort -u | tr '\n' ' ')"
+fi
+
+# The listeners to ask, one a line: address, port.
+listeners() {
+    for table in "$proc/net/tcp" "$proc/net/tcp6"; do
+        [ -r "$table" ] || continue
+        while read -r _ local _ state _ _ _ _ _ inode _; do
+            [ "$state" = 0A ] || continue
+            port=$((0x${local##*:}))
+            if [ -n "${TLS_PORTS-}" ]; then
+                case " $TLS_PORTS " in *" $port "*) ;; *) continue ;; esac
+            else
+                case $inodes in *" $inode "*) ;; *) continue ;; esac
+            fi
+            address_of "${local%:*}"
+            printf '%s\t%s\n' "$address" "$port"
+            # It may listen for IPv4 too, and an s_client before 1.1.0 knows nothing else.
+            [ "$address" != '[::1]' ] || printf '127.0.0.1\t%s\n' "$port"
+        done <"$table"
+    done | sort -u | head -n "$most"
+}
+
+# Prints a line if $1, port $2, answers. s_client(1) ends by itself once its input has; who never answers is ended.
+# A handshake that is refused after the certificate (for want of the client's) was answered too.
+ask() {
+    {
+        openssl s_client -connect "$1:$2" </dev/null 2>/dev/null &
+        child=$!
+        (
+            sleep "${TLS_LIMIT:-3}"
+            kill "$child"
+        ) >/dev/null 2>&1 &
+        watch=$!
+        wait "$child"
+        kill "$watch"
+    } 2>/dev/null | grep -q -e 'Cipher is [^(]' -e 'BEGIN CERTIFICATE' && printf 'tls\t%s\t%s\n' "$1" "$2"
+}
+
+printf 'styptic-tls 1\n'
+if command -v openssl >/dev/null 2>&1; then
+    listeners | {
+        while IFS=$tab read -r address port; do ask "$address" "$port" & done
+        wait
+    }
+fi
+printf 'end\n'

@@ -1,0 +1,184 @@
+"""What the checks ask a host, once: who we are there, what it is, its OpenSSL packages, its services, the probe."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from generator import advisory, platforms, probe, services, tls
+from generator.errors import StypticError
+from generator.shell import join
+
+DEFAULT = "CVE-2014-0160"
+ADVISORIES = pytest.StashKey[list]()
+# os-release(5) ID to ohai's platform, where they differ; see the sources in generator/platforms.py.
+OHAI = {"rhel": "redhat", "ol": "oracle", "amzn": "amazon", "opensuse-leap": "opensuse"}
+FAILED = 1  # "program is dead and /var/run pid file exists", the Linux Standard Base's status of an init script
+
+ASK = r"""
+LC_ALL=C PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin
+export LC_ALL PATH
+printf 'styptic-check 1\n'
+printf 'uid\t%s\n' "$(id -u)"
+printf 'clock\t%s\n' "$(date +%s)"
+read -r up _ </proc/uptime && printf 'up\t%s\n' "$up"
+[ ! -r /etc/os-release ] || (. /etc/os-release; printf 'os\t%s\t%s\n' "${ID-}" "${VERSION_ID-}")
+[ ! -r /etc/redhat-release ] || printf 'redhat\t%s\n' "$(head -n 1 /etc/redhat-release)"
+if command -v dpkg-query >/dev/null 2>&1; then
+    dpkg-query -W -f 'package\t${Package}\t${Version}\t${Status}\n' 'openssl*' 'libssl*' 2>/dev/null
+    for list in /var/lib/dpkg/info/libssl*.list /var/lib/dpkg/info/openssl.list; do
+        [ ! -e "$list" ] || printf 'installed\t%s\n' "$(stat -c %Y "$list")"
+    done
+    printf 'packages\tdpkg\n'
+elif command -v rpm >/dev/null 2>&1; then
+    rpm -qa --qf 'package\t%{NAME}\t%{EPOCH}:%{VERSION}-%{RELEASE}\tok installed\ninstalled\t%{INSTALLTIME}\n' \
+        '*openssl*' && printf 'packages\trpm\n'
+fi
+if [ -d /run/systemd/system ]; then
+    systemctl show -p Id -p ActiveState -p InactiveEnterTimestampMonotonic @UNITS@ 2>/dev/null |
+        while IFS= read -r line; do printf 'unit\t%s\n' "$line"; done
+else
+    for name in @NAMES@; do
+        grep -q status "/etc/init.d/$name" 2>/dev/null || continue
+        "/etc/init.d/$name" status >/dev/null 2>&1 </dev/null
+        printf 'script\t%s\t%s\n' "$name" "$?"
+    done
+fi
+"""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("styptic", "Styptic: is OpenSSL patched on --hosts?")
+    group.addoption(
+        "--advisory", action="append", dest="advisories", metavar="NAME",
+        help="A CVE, a name such as heartbleed, or a .toml file; may be repeated. Default: $STYPTIC_ADVISORIES, comma "
+        f"separated, else {DEFAULT}",
+    )
+    group.addoption(
+        "--tls-port", action="append", dest="tls_ports", type=int, metavar="PORT",
+        help="A port on which the host must answer a TLS handshake; may be repeated",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse hosts that testinfra would reach without looking at their host keys; read the advisories."""
+    hosts = (config.getoption("hosts") or "").split(",")
+    connection = config.getoption("connection") or ""
+    for host in filter(None, hosts):
+        scheme = host.partition("://")[0] if "://" in host else connection or "paramiko"
+        if scheme == "paramiko":
+            raise pytest.UsageError(
+                f"--hosts: testinfra would reach {host} by paramiko, which trusts any host key; give every host a "
+                "scheme of its own, as in --hosts=ssh://web1,ssh://web2."
+            )
+    names = config.getoption("advisories") or os.environ.get("STYPTIC_ADVISORIES", DEFAULT).split(",")
+    try:
+        config.stash[ADVISORIES] = advisory.load([name.strip() for name in names if name.strip()] or [DEFAULT])
+    except StypticError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "asked" in metafunc.fixturenames:
+        found = metafunc.config.stash[ADVISORIES]
+        metafunc.parametrize("asked", found, ids=[each.id for each in found])
+    if "tls_port" in metafunc.fixturenames:
+        ports = sorted(set(metafunc.config.getoption("tls_ports") or ()))
+        none = pytest.param(0, id="none", marks=pytest.mark.skip("no --tls-port was given"))
+        metafunc.parametrize("tls_port", ports or [none])
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a host said of itself: `platform` and `version` as ohai spells them, packages by name with full version,
+    the probe's findings, and the services that died.
+    """
+
+    platform: str
+    version: str
+    packages: Mapping[str, str]
+    findings: probe.Findings
+    dead: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def told(host) -> Told:
+    """Ask a host, in one command."""
+    names = sorted({name for service in services.load().values() for name in service.names})
+    script = ASK.replace("@UNITS@", join(f"{name}.service" for name in names)).replace("@NAMES@", join(names))
+    answer = host.run("sh -c %s", script + probe.command()).stdout_bytes.decode(errors="replace")
+    head, mark, rest = answer.partition(probe.FIRST)
+    lines = head.splitlines()
+    if "styptic-check 1" not in lines or not mark:
+        pytest.fail(f"the host gave no whole answer: {answer[-300:]!r}", pytrace=False)
+    fields = [line.split("\t") for line in lines]
+    said = {each[0]: each[1:] for each in fields}
+    if said.get("uid") != ["0"]:
+        pytest.fail("the login is not root's and sees not every process: give --sudo, or log in as root", pytrace=False)
+    if "packages" not in said:
+        pytest.fail("neither dpkg-query nor rpm answered on the host", pytrace=False)
+    try:
+        findings = probe.parse(mark + rest)
+    except StypticError as error:
+        pytest.fail(str(error), pytrace=False)
+    return Told(*platform_of(said), packages_of(fields), findings, (*dead_units(fields, said), *dead_scripts(fields)))
+
+
+@pytest.fixture(scope="module")
+def answering(host, request) -> tuple[int, ...]:
+    """The ports of --tls-port that answer a TLS handshake."""
+    ports = sorted(set(request.config.getoption("tls_ports")))
+    answer = host.run("sh -c %s", tls.command(ports)).stdout_bytes.decode(errors="replace")
+    try:
+        return tls.parse(answer)
+    except StypticError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+def platform_of(said: Mapping[str, list[str]]) -> tuple[str, str]:
+    """Return platform and version as ohai spells them: from os-release(5), on Red Hat's from /etc/redhat-release."""
+    identity, version = (*said.get("os", ()), "", "")[:2]
+    platform = OHAI.get(identity, identity)
+    red = (*said.get("redhat", ()), "")[0]
+    found = re.search(r"release (\d+(?:\.\d+)*)", red)
+    if found and platforms.FAMILY.get(platform, "rhel") in ("rhel", "fedora"):
+        names = {"CentOS": "centos", "Red": "redhat", "Oracle": "oracle", "Scientific": "scientific"}
+        return platform or names.get(red.split()[0], ""), found[1]
+    return platform, version
+
+
+def packages_of(fields: list[list[str]]) -> dict[str, str]:
+    """Return the OpenSSL packages that are installed, with dpkg's version or rpm's epoch:version-release."""
+    return {
+        each[1]: each[2].replace("(none):", "0:")
+        for each in fields
+        if each[0] == "package" and len(each) == 4 and each[3].endswith("ok installed")
+        if platforms.is_openssl(each[1])
+    }
+
+
+def dead_units(fields: list[list[str]], said: Mapping[str, list[str]]) -> list[str]:
+    """Return the systemd units that failed since OpenSSL was last installed.
+
+    One that failed before that was not running when the library was replaced, and the patch has not stopped it.
+    """
+    installed = max((int(each[1]) for each in fields if each[0] == "installed" and each[1].isdecimal()), default=0)
+    clock, up = float(said["clock"][0]), float(said["up"][0])
+    dead, unit = [], {}
+    for line in [*(each[1] for each in fields if each[0] == "unit" and len(each) == 2), ""]:
+        if line:
+            key, _, value = line.partition("=")
+            unit[key] = value
+            continue
+        entered = int(unit.get("InactiveEnterTimestampMonotonic") or 0) / 1e6  # us since boot, systemd's D-Bus API
+        if unit.get("ActiveState") == "failed" and clock - up + entered >= installed - 1:
+            dead.append(unit.get("Id", "?"))
+        unit = {}
+    return dead
+
+
+def dead_scripts(fields: list[list[str]]) -> list[str]:
+    """Return the services whose init script says that they died; one that was stopped has no PID file left."""
+    return [each[1] for each in fields if each[0] == "script" and each[2:] == [str(FAILED)]]

@@ -1,0 +1,61 @@
+"""Is OpenSSL patched on a host, and does nothing there still run the old library?
+
+    pytest tests/infra --hosts=ssh://web1,ssh://web2 --sudo --advisory CVE-2014-0160 --tls-port 443 -rs
+
+Every host needs its own scheme: in --hosts=ssh://web1,web2 the second would be reached by a library that trusts any
+host key, and is refused. `invoke verify` and `invoke patch` run these very checks over their own connections, and so
+does Test Kitchen (kitchen.yml). Nothing is changed on the host.
+"""
+
+import pytest
+
+from generator import versions
+
+
+def test_packages_are_fixed(told, asked):
+    """No installed OpenSSL package is below the advisory's fixed version. What no row speaks of is skipped: it is not
+    proven.
+    """
+    verdict = versions.verdict(asked, told.platform, told.version, told.packages)
+    if verdict.kind == "unknown":
+        pytest.skip(verdict.reason)
+    if verdict.kind == "vulnerable":
+        pytest.fail(verdict.reason, pytrace=False)
+
+
+def test_no_service_runs_the_old_library(told):
+    """No service maps a libssl or libcrypto that was replaced under it: a reload is often not enough."""
+    none_of(told, "service", "restart it")
+
+
+def test_init_does_not_run_the_old_library(told):
+    """Neither systemd itself nor its journald and logind do."""
+    none_of(told, "init", "systemctl daemon-reexec, restart systemd-journald and systemd-logind")
+
+
+def test_no_other_process_runs_the_old_library(told):
+    """Nor does a process that belongs to no service; logins end by themselves and are not asked about."""
+    none_of(told, "orphan", "end it, or reboot")
+
+
+def test_no_service_died(told):
+    """Every service the data names that ran when the library was replaced still does: none has failed since. One that
+    was stopped, or had failed before, is nobody's fault here.
+    """
+    if told.dead:
+        pytest.fail(f"{', '.join(told.dead)} failed: see its log, and start it", pytrace=False)
+
+
+def test_tls_is_answered(answering, tls_port):
+    """A TLS handshake is answered on the port, on whichever address something listens."""
+    if tls_port not in answering:
+        pytest.fail(f"nothing answers a TLS handshake on port {tls_port}: see whether its service runs", pytrace=False)
+
+
+def none_of(told, kind: str, remedy: str) -> None:
+    """Fail if a process of this kind is stale."""
+    stale = [process for process in told.findings.stale if process.kind == kind]
+    if stale:
+        named = ", ".join(f"{process.service or process.command} (pid {process.pid})" for process in stale[:10])
+        more = f" and {len(stale) - 10} more" if len(stale) > 10 else ""
+        pytest.fail(f"{named}{more} still run the old {stale[0].library}: {remedy}", pytrace=False)

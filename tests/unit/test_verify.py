@@ -1,0 +1,272 @@
+"""The proof of a node: real pytest in real processes. What stands in for the SSH connection (tested in test_ssh.py)
+runs the commands on this machine, or answers as a node would that cannot exist here: one with a stale service, say.
+"""
+
+import asyncio
+import os
+import shlex
+import signal
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from fleet import verify
+from fleet.errors import NodeError, NodeTimeoutError
+from fleet.node import Node
+from fleet.ssh import Answer
+from fleet.verify import Verifier
+
+NODE = Node("web1,--hosts=evil", "production", "192.0.2.1")
+HEARTBLEED = SimpleNamespace(path=Path(verify.ROOT / "generator/advisories/CVE-2014-0160.toml"))
+
+
+class Here:
+    """Runs commands on this machine."""
+
+    async def run(self, argv, *, stdin=b"", **_):
+        child = await asyncio.create_subprocess_exec(
+            *argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        stdout, stderr = await child.communicate(stdin)
+        return Answer(child.returncode, stdout, stderr, False)
+
+
+class Saying:
+    """Answers as a node would that said this."""
+
+    def __init__(self, answer: str | bytes | Exception, truncated: bool = False):
+        self.answer = answer.encode() if isinstance(answer, str) else answer
+        self.truncated = truncated
+
+    async def run(self, argv, **_):
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return Answer(0, self.answer, b"", self.truncated)
+
+
+def said(*lines: str, uid=0, os_release="debian\t7", packages=("openssl\t1.0.1e-2+deb7u5",), stale=()) -> str:
+    """What a node answers the checks with."""
+    return "\n".join([
+        "styptic-check 1", f"uid\t{uid}", "clock\t1000000", "up\t5000.5", f"os\t{os_release}",
+        *(f"package\t{package}\tinstall ok installed" for package in packages), "packages\tdpkg", *lines,
+        "styptic-probe 1", *(f"stale\t{each}" for each in stale), "unread\t0", "end", "",
+    ])
+
+
+def proven(connection, tls=(), advisories=(HEARTBLEED,)):
+    """The checks of one node by name."""
+
+    async def proving():
+        async with Verifier(advisories) as verifier:
+            return await verifier.prove(NODE, connection, tls)
+
+    checks = asyncio.run(proving(), debug=True)
+    found = {check.name: check for check in checks}
+    assert len(found) == len(checks)
+    return found
+
+
+def failed(checks):
+    return {name: check.message for name, check in checks.items() if check.outcome == "failed"}
+
+
+def test_this_machine_is_asked_and_nothing_reaches_the_terminal(capfd):
+    connection = Here()
+    checks = proven(connection)
+    assert set(checks) == {
+        "packages_are_fixed[CVE-2014-0160]", "no_service_runs_the_old_library", "init_does_not_run_the_old_library",
+        "no_other_process_runs_the_old_library", "no_service_died", "tls_is_answered[none]",
+    }
+    assert checks["tls_is_answered[none]"].outcome == "skipped"
+    assert {check.outcome for check in checks.values()} <= {"passed", "failed", "skipped"}
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_patched_node_passes():
+    checks = proven(Saying(said()))
+    assert failed(checks) == {}
+    assert sum(check.outcome == "passed" for check in checks.values()) == 5
+
+
+def test_a_vulnerable_node_fails_by_its_rows_own_words():
+    checks = proven(Saying(said(packages=("openssl\t1.0.1e-2+deb7u4", "libssl-doc\t1"))))
+    assert list(failed(checks)) == ["packages_are_fixed[CVE-2014-0160]"]
+    assert "openssl 1.0.1e-2+deb7u4 is below 1.0.1e-2+deb7u5" in failed(checks)["packages_are_fixed[CVE-2014-0160]"]
+
+
+def test_what_no_advisory_speaks_of_is_skipped_with_the_reason():
+    checks = proven(Saying(said(os_release="haiku\t1")))
+    check = checks["packages_are_fixed[CVE-2014-0160]"]
+    assert check.outcome == "skipped"
+    assert "haiku" in check.message
+
+
+def test_a_red_hat_is_known_by_its_release_file():
+    node = said("redhat\tCentOS release 6.5 (Final)", os_release="\t", packages=("openssl\t(none):1.0.1e-16.el6_5.4",))
+    assert "1.0.1e-16.el6_5.7" in failed(proven(Saying(node)))["packages_are_fixed[CVE-2014-0160]"]
+
+
+def test_a_stale_process_fails_by_its_kind():
+    library = "/usr/lib/libssl.so.3"
+    stale = [
+        f"7\tservice\tnginx\troot\t{library}\tnginx: master", f"1\tinit\t\troot\t{library}\tsystemd",
+        f"9\torphan\t\tbob\t{library}\tnode \x1b[31mserver.js", f"8\tsession\t\tbob\t{library}\t-bash",
+        f"6\town\t\troot\t{library}\tsh -s",
+    ]
+    messages = failed(proven(Saying(said(stale=stale))))
+    assert messages["no_service_runs_the_old_library"] == f"nginx (pid 7) still run the old {library}: restart it"
+    assert "pid 1" in messages["init_does_not_run_the_old_library"]
+    assert "server.js" in messages["no_other_process_runs_the_old_library"]
+    assert len(messages) == 3, "logins and who asks are nobody's fault"
+
+
+@pytest.mark.parametrize(("entered", "installed", "dead"), [
+    (4_990_000_000, 999_980, True), (4_000_000_000, 999_980, False), (4_990_000_000, None, True),
+])
+def test_a_service_counts_as_dead_if_it_failed_after_the_upgrade(entered, installed, dead):
+    """The node is up for 5000.5 s at 1000000: it booted at 994999.5."""
+    lines = [f"installed\t{installed}"] if installed else []
+    lines += ["unit\tId=nginx.service", "unit\tActiveState=failed", f"unit\tInactiveEnterTimestampMonotonic={entered}",
+              "unit\t", "unit\tId=apache2.service", "unit\tActiveState=inactive"]
+    assert ("no_service_died" in failed(proven(Saying(said(*lines))))) is dead
+
+
+@pytest.mark.parametrize(("status", "dead"), [(0, False), (1, True), (3, False), (127, False)])
+def test_an_init_script_says_whether_its_service_died(status, dead):
+    messages = failed(proven(Saying(said(f"script\tstunnel4\t{status}"))))
+    assert messages == ({"no_service_died": "stunnel4 failed: see its log, and start it"} if dead else {})
+
+
+def test_a_login_that_is_not_roots_proves_nothing():
+    messages = failed(proven(Saying(said(uid=1000))))
+    assert len(messages) == 5
+    assert all("give --sudo" in message for message in messages.values())
+
+
+@pytest.mark.parametrize("answer", [b"", b"\xff\x00\x1b]0;x\x07", said().replace("\nend\n", "\n").encode()])
+def test_an_answer_that_is_not_whole_is_no_pass(answer):
+    checks = proven(Saying(answer))
+    assert all(check.outcome != "passed" for check in checks.values())
+    assert failed(checks)
+
+
+def test_too_much_of_an_answer_is_an_error():
+    with pytest.raises(NodeError, match="printed more than"):
+        proven(Saying(said(), truncated=True))
+
+
+def test_a_connection_that_breaks_is_its_own_sentence():
+    with pytest.raises(NodeError, match=r"^the connection broke\.$"):
+        proven(Saying(NodeError("the connection broke.")))
+
+
+def test_tls_is_asked_on_the_ports_that_answered_before():
+    class Answering(Saying):
+        async def run(self, argv, **options):
+            if "TLS_PORTS" in argv[2]:
+                assert shlex.split(argv[2])[2].startswith("TLS_PORTS='443 8443'\n")
+                return Answer(0, b"styptic-tls 1\ntls\t127.0.0.1\t443\nend\n", b"", False)
+            return await super().run(argv, **options)
+
+    checks = proven(Answering(said()), (8443, 443))
+    assert checks["tls_is_answered[443]"].outcome == "passed"
+    assert failed(checks) == {"tls_is_answered[8443]": "nothing answers a TLS handshake on port 8443: see whether its "
+                              "service runs"}
+
+
+def test_where_no_check_could_run_nothing_is_proven(tmp_path):
+    with pytest.raises(NodeError, match=r"its checks could not run: pytest ended with 4: .*nowhere\.toml"):
+        proven(Saying(said()), advisories=[SimpleNamespace(path=tmp_path / "nowhere.toml")])
+
+
+def test_a_run_of_skips_alone_is_no_pass(monkeypatch):
+    async def skipping(self, job, connection, sudo):
+        return [verify.Check("packages_are_fixed", "skipped")]
+
+    monkeypatch.setattr(verify.Worker, "prove", skipping)  # the checks as they are always run one
+    with pytest.raises(NodeError, match="not one check ran"):
+        proven(Saying(said()))
+
+
+def test_what_a_user_set_for_pytest_is_not_for_these(monkeypatch):
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-flag")
+    assert failed(proven(Saying(said()))) == {}
+
+
+def test_few_processes_serve_all_nodes():
+    async def proving():
+        async with Verifier([HEARTBLEED]) as verifier:
+            first = await asyncio.gather(*(verifier.prove(NODE, Saying(said())) for _ in range(6)))
+            before = {worker.process.pid for worker in verifier.idle}
+            await verifier.prove(NODE, Saying(said()))
+            assert {worker.process.pid for worker in verifier.idle} == before
+            workers = list(verifier.idle)
+        return first, workers
+
+    first, workers = asyncio.run(proving())
+    assert len(first) == 6
+    assert all(checks == first[0] for checks in first)
+    assert 1 <= len(workers) <= min(verify.WORKERS, os.cpu_count())
+    assert all(worker.process.returncode == -signal.SIGKILL for worker in workers)
+
+
+def test_a_process_that_dies_fails_its_node_alone():
+    class Killing(Saying):
+        async def run(self, argv, **options):
+            os.kill(self.verifier_pid(), signal.SIGKILL)
+            return await super().run(argv, **options)
+
+    async def proving():
+        async with Verifier([HEARTBLEED]) as verifier:
+            await verifier.prove(NODE, Saying(said()))
+            (worker,) = verifier.idle
+            killing = Killing(said())
+            killing.verifier_pid = lambda: worker.process.pid
+            with pytest.raises(NodeError, match=r"the process that ran its checks (died|failed)"):
+                await verifier.prove(NODE, killing)
+            return await verifier.prove(NODE, Saying(said()))
+
+    assert len(asyncio.run(proving(), debug=True)) == 6
+
+
+class Hanging:
+    """Never answers."""
+
+    def __init__(self):
+        self.asked = asyncio.Event()
+
+    async def run(self, argv, **_):
+        self.asked.set()
+        await asyncio.Event().wait()
+
+
+def test_checks_that_hang_fail_their_node_alone(monkeypatch):
+    async def proving():
+        async with Verifier([HEARTBLEED]) as verifier:
+            await verifier.prove(NODE, Saying(said()))
+            monkeypatch.setattr(verify, "SECONDS", 0.2)
+            with pytest.raises(NodeTimeoutError, match=r"did not end within 0\.2 s"):
+                await verifier.prove(NODE, Hanging())
+            monkeypatch.setattr(verify, "SECONDS", 60)
+            return await verifier.prove(NODE, Saying(said()))
+
+    assert len(asyncio.run(proving(), debug=True)) == 6
+
+
+def test_an_interrupted_proof_leaves_no_process():
+    async def proving():
+        async with Verifier([HEARTBLEED]) as verifier:
+            await verifier.prove(NODE, Saying(said()))
+            (worker,) = verifier.idle
+            hanging = Hanging()
+            task = asyncio.create_task(verifier.prove(NODE, hanging))
+            await hanging.asked.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert verifier.idle == []
+            return worker.process.returncode
+
+    assert asyncio.run(proving(), debug=True) == -signal.SIGKILL

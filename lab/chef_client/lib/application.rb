@@ -24,7 +24,7 @@ class Chef
       require_relative "client"
       Client.new(runlist: settings[:runlist], override_runlist: settings[:override_runlist]).run
       OK
-    rescue OptionParser::ParseError, Standin::Unknown => error
+    rescue OptionParser::ParseError => error
       fatal(error, FAILURE)
     rescue Exceptions::ConfigurationError => error
       fatal(error, CONFIGURATION)

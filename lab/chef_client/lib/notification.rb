@@ -9,8 +9,8 @@ class Chef
 
     # Puts resources where their names stand. Raises when there is no such resource.
     def resolve(collection)
-      self.resource = named(resource, notifier, collection)
-      self.notifier = named(notifier, resource, collection)
+      self.resource = named(resource, collection)
+      self.notifier = named(notifier, collection)
     end
 
     def same?(other)
@@ -19,13 +19,13 @@ class Chef
 
     private
 
-    def named(side, other, collection)
+    def named(side, collection)
       return side unless side.is_a?(String)
 
       collection.find(side)
     rescue Exceptions::ResourceNotFound
       raise Exceptions::ResourceNotFound, "resource #{notifier} is configured to notify resource #{resource} with action #{action}, " \
-                                          "but #{side} cannot be found in the resource collection (the other side is #{other})"
+                                          "but #{side} cannot be found in the resource collection"
     end
   end
 

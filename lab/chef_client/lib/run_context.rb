@@ -66,6 +66,15 @@ class Chef
       self
     end
 
+    # chef-utils asks for it: nil says that commands run here, not over train.
+    def transport_connection
+      nil
+    end
+
+    def inspect
+      "#<#{self.class} of #{node.name}>"
+    end
+
     def cookbook_collection=(cookbooks)
       @cookbook_collection = cookbooks
       cookbooks.each_value { |cookbook| node.automatic["cookbooks"][cookbook.name] = { "version" => cookbook.version } }

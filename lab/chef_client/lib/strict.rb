@@ -10,8 +10,9 @@ class Chef
   module Standin
     BANNER = "This is Styptic's stand-in for chef-client: lab equipment, not Chef. It knows what Styptic's cookbook uses.".freeze
 
-    # A resource, property, action, helper, constant, event or flag that the stand-in does not know.
-    class Unknown < StandardError
+    # A resource, property, action, helper, constant or event that the stand-in does not know. No StandardError: neither
+    # a cookbook's `rescue` nor `ignore_failure` may hide it.
+    class Unknown < ScriptError
       def initialize(kind, name)
         super("the lab's stand-in for chef-client knows no #{kind} `#{name}'; only a real chef-client may know it")
       end

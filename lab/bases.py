@@ -1,0 +1,162 @@
+"""The root file systems the lab's nodes start from: built by mmdebstrap once, keyed by what goes into them."""
+
+import json
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import client, host, legacy
+from lab.host import LabError
+from lab.mirror import Mirror
+
+#: Namespaces of its own: a build that is killed, or whose lab is, leaves neither a mount nor a process, see setpriv(1).
+SHELTER = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child=KILL",
+           "--propagation", "private")
+
+COMMON = (
+    "openssl", "openssh-server", "sudo", "procps", "iproute2", "lsb-base", "sysvinit-utils",
+    "systemd", "systemd-sysv", "dbus",
+)
+WEB = ("nginx", "ssl-cert", "lsof", "curl")
+
+NGINX = """server {
+    listen 443 ssl;
+    ssl_certificate /etc/ssl/certs/ssl-cert-snakeoil.pem;
+    ssl_certificate_key /etc/ssl/private/ssl-cert-snakeoil.key;
+    root /var/www/html;
+}
+"""
+
+SETTLE = r"""
+useradd --create-home --shell /bin/bash ops
+useradd --create-home --shell /bin/bash locked
+echo 'locked:locked' | chpasswd
+echo 'ops ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/ops
+echo 'locked ALL=(ALL) ALL' > /etc/sudoers.d/locked
+chmod 440 /etc/sudoers.d/ops /etc/sudoers.d/locked
+rm -f /etc/ssh/ssh_host_* /etc/apt/sources.list /etc/apt/sources.list.d/* /var/lib/apt/lists/*_* /etc/machine-id
+: > /etc/machine-id
+echo 'deb [trusted=yes] file:///srv/repo/current ./' > /etc/apt/sources.list.d/lab.list
+cat > /etc/ssh/sshd_config.d/lab.conf <<'C'
+UseDNS no
+PasswordAuthentication no
+PermitRootLogin prohibit-password
+MaxStartups 200
+C
+# Units that want hardware, a console or a network beyond the lab's.
+for unit in systemd-networkd systemd-resolved systemd-timesyncd systemd-udevd systemd-firstboot \
+    systemd-pcrphase-sysinit apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap fstrim.timer \
+    getty@tty1 console-getty; do
+    systemctl mask --quiet "$unit" 2>/dev/null || true
+done
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base: the services its nodes start under sysv init, the ports these listen on, the packages beside COMMON."""
+
+    name: str
+    services: tuple[str, ...]
+    ports: tuple[int, ...] = ()
+    extra: tuple[str, ...] = ()
+
+
+BASES = {
+    base.name: base
+    for base in (
+        Base("light", ("ssh",), (22,)),
+        Base("web", ("ssh", "nginx"), (22, 443), WEB),
+        Base("legacy", ("ssh", "stunnel4"), (22, 7443)),
+    )
+}
+
+
+def build(mirror: Mirror) -> dict[str, Path]:
+    """Return base name to root file system, building what the cache does not have. Raises LabError with the reason."""
+    roots = {name: directory(base, mirror) for name, base in BASES.items()}
+    missing = [name for name, root in roots.items() if not root.is_dir()]
+    if missing:
+        host.say(f"building the bases {', '.join(missing)} of {mirror.codename} (minutes; kept in {host.cache()})")
+        for stale in set((host.cache() / "bases").glob("*")) - set(roots.values()):
+            shutil.rmtree(stale)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda name: bootstrap(BASES[name], mirror, roots[name]), set(missing) - {"legacy"}))
+        if "legacy" in missing:
+            derive_legacy(roots["light"], roots["legacy"])
+    return roots
+
+
+def directory(base: Base, mirror: Mirror) -> Path:
+    """Return where a base stands, by a hash of all that goes into it: packages, settings, versions."""
+    modules = [__file__, client.__file__, *([legacy.__file__] if base.name == "legacy" else [])]
+    recipe = [Path(module).read_text() for module in modules]
+    key = host.fingerprint(*recipe, *client.packages(), client.described(), mirror.source, mirror.library, mirror.older)
+    return host.cache() / "bases" / f"{base.name}-{key}"
+
+
+def bootstrap(base: Base, mirror: Mirror, target: Path) -> None:
+    """Make a root file system with mmdebstrap(1), then the lab's users and settings in it."""
+    made = target.with_suffix(".new")
+    shutil.rmtree(made, ignore_errors=True)
+    made.parent.mkdir(parents=True, exist_ok=True)
+    archives = host.cache() / "archives"
+    archives.mkdir(exist_ok=True)
+    inside = '"$1"/var/cache/apt/archives'
+    include = ",".join(dict.fromkeys((*COMMON, *client.packages(), *base.extra)))
+    options = [
+        "--variant=minbase", "--mode=root", "--skip=essential/unlink", "--skip=cleanup/apt", f"--include={include}",
+        '--aptopt=APT::Install-Recommends "false"', '--aptopt=Acquire::Check-Valid-Until "false"',
+        "--dpkgopt=force-unsafe-io",
+        *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "doc", "locale")),
+        f"--setup-hook=mkdir -p {inside}; cp -l {archives}/*.deb {inside}/ 2>/dev/null || true",
+        f"--customize-hook=cp -n {inside}/*.deb {archives}/ || true; rm -f {inside}/*.deb",
+    ]
+    programs = host.tools() / "usr/bin"
+    build = [*SHELTER, "--mount-proc", programs / "mmdebstrap", *options, mirror.codename, made, mirror.source]
+    host.run(*build, env={"PATH": f"{programs}:{os.environ['PATH']}"})
+    if "nginx" in base.services:
+        (made / "etc/nginx/sites-available/default").write_text(NGINX)
+    run_inside(made, SETTLE)
+    give_client(made)
+    record_ohai(made)
+    made.rename(target)
+
+
+def derive_legacy(light: Path, target: Path) -> None:
+    """Make the Debian-7-like base out of the light one."""
+    made = target.with_suffix(".new")
+    shutil.rmtree(made, ignore_errors=True)
+    host.run("cp", "-a", "--reflink=auto", light, made)
+    legacy.settle(made, legacy.packages(light))
+    record_ohai(made)
+    made.rename(target)
+
+
+def give_client(root: Path) -> None:
+    """Put a real chef-client into a base where one can be had, else the way to the stand-in; say which."""
+    if client.copy_machines(root):
+        host.say(f"the nodes run this machine's own {client.machines()}")
+        return
+    try:
+        run_inside(root, client.INSTALL_GEM, network=True)
+        host.say("the nodes run chef-client from its gem")
+    except LabError:
+        run_inside(root, client.LINK_STANDIN)
+        host.say("no real chef-client can be had here: the nodes run the lab's stand-in")
+
+
+def run_inside(root: Path, script: str, network: bool = False) -> str:
+    """Run a shell script in a root file system, in namespaces of its own; return its output. Raises LabError."""
+    alone = [] if network else ["--net"]
+    return host.run(*SHELTER, *alone, "--uts", f"--mount-proc={root}/proc", "chroot", root, "/bin/sh", "-ec", script)
+
+
+def record_ohai(root: Path) -> None:
+    """Keep what ohai says of this base beside it in lab-ohai.json, so that a node is registered without a run."""
+    attributes = ("platform", "platform_family", "platform_version", "os", "os_version", "kernel", "packages", "lsb",
+                  "languages", "chef_packages", "shells")
+    automatic = json.loads(run_inside(root, "ohai --log_level fatal 2>/dev/null"))
+    (root / "lab-ohai.json").write_text(json.dumps({key: automatic[key] for key in attributes if key in automatic}))

@@ -1,0 +1,176 @@
+"""The Invoke tasks of this room: `collection` holds lab.up and its siblings, `demo` and `test` stand beside it."""
+
+from invoke import Collection
+
+from fleet.cli import verb
+
+NODE = "Name of a node, as lab.status lists it"
+
+
+@verb(help={"nodes": "Light nodes (sshd alone) to have in production beside the usual four"})
+def up(context, nodes=0):
+    """
+    Bring up a Chef server and nodes on this machine.
+
+    invoke lab.up
+    invoke lab.up --nodes 6
+
+    goiardi with authentication on; in production web1 (nginx, under systemd), web2 (nginx, sysv init) and legacy1
+    (Debian 7-like); in staging staging1. The checkout's .chef leads to its settings while it is up, so that `invoke
+    patch --env production` and knife talk to it. Needs root; the first time it builds the nodes' root file systems.
+    """
+    from lab.lab import Lab
+
+    show(Lab.up(more=nodes))
+
+
+@verb(help={})
+def status(context):
+    """
+    Show the lab that is up: its nodes, whether they live, their OpenSSL.
+
+    invoke lab.status
+    """
+    from lab.lab import Lab
+
+    show(Lab.current())
+
+
+@verb(help={"node": NODE, "command": "Shell command to run there in place of a login"})
+def ssh(context, node=None, command=None):
+    """
+    Log in to a node of the lab as root, or run a command there.
+
+    invoke lab.ssh --node web1
+    invoke lab.ssh --node web1 --command 'dpkg-query --show openssl'
+
+    Exits with the command's own code, or 255 when ssh(1) failed.
+    """
+    import shutil
+    import subprocess
+
+    from lab.host import RUN, LabError
+    from lab.lab import Lab
+
+    name = named(Lab.current(), node).name
+    if not shutil.which("ssh"):
+        raise LabError("there is no ssh program here: install the Debian package openssh-client.")
+    # "--" ends ssh's own options: a command may start with a dash.
+    words = ["ssh", "-F", str(RUN / "ssh_config"), name, *(["--", command] if command else [])]
+    return subprocess.run(words, check=False).returncode
+
+
+@verb(help={"node": NODE})
+def reset(context, node=None):
+    """
+    Make a node of the lab new again, by dropping its overlay.
+
+    invoke lab.reset --node web1
+    """
+    from lab.lab import Lab
+
+    lab = Lab.current()
+    lab.reset(named(lab, node).name)
+
+
+@verb(help={
+    "name": "Its name", "base": "light (sshd alone), web (and nginx) or legacy (Debian 7-like)",
+    "init": "systemd or sysv", "environment": "Its Chef environment",
+})
+def add(context, name=None, base="light", init="sysv", environment="production"):
+    """
+    Add a node to the lab and register it on the Chef server.
+
+    invoke lab.add --name web3 --base web --init systemd
+    """
+    from lab.host import LabError
+    from lab.lab import Lab
+
+    if not name:
+        raise LabError("say what to call the new node: --name web3, for instance.")
+    node = Lab.current().add(name, base=base, init=init, environment=environment)
+    print(f"{node.name} answers on {node.address}")
+
+
+@verb(help={"node": NODE})
+def remove(context, node=None):
+    """
+    Take a node out of the lab and off the Chef server.
+
+    invoke lab.remove --node web3
+    """
+    from lab.lab import Lab
+
+    lab = Lab.current()
+    lab.remove(named(lab, node).name)
+
+
+@verb(help={})
+def down(context):
+    """
+    End the lab, or clean up after one that was killed; leaves nothing but the cache of bases.
+
+    invoke lab.down
+    """
+    from lab import lab
+
+    print("the lab is down" if lab.down() else "no lab is up")
+
+
+@verb(help={"keep": "Leave the lab up afterwards", "report": "Directory for report.json and junit.xml"})
+def demo(context, keep=False, report=None):
+    """
+    Show the main job on a lab: it comes up, `invoke patch` patches production, the result is shown, it goes down.
+
+    invoke demo
+    invoke demo --keep --report /tmp/report
+    """
+    from lab import demo as show
+
+    return show.run(report or show.REPORT, keep)
+
+
+@verb(help={"unit": "Only the tests that need no lab", "k": "Only the tests whose names match (pytest's -k)"})
+def test(context, unit=False, k=None):  # noqa: PT028 - a verb, not a test
+    """
+    Run the tests: the unit tests, and those on a lab that comes up for them and goes down after.
+
+    invoke test
+    invoke test --unit -k settings
+
+    Lists the slowest. Exits with pytest's code, and 1 where no test ran.
+    """
+    import subprocess
+    import sys
+
+    from lab.host import ROOT
+
+    where = ["tests/unit"] if unit else ["tests/unit", "tests/lab"]
+    chosen = ["-k", k] if k else []
+    words = [sys.executable, "-m", "pytest", *where, "--durations=10", *chosen]
+    code = subprocess.run(words, cwd=ROOT, check=False).returncode
+    return 1 if code == NO_TESTS else code
+
+
+NO_TESTS = 5  # pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def named(lab, name):
+    """Return a node by the name the user gave. Raises LabError, naming those there are, for none or a wrong one."""
+    from lab.host import LabError
+
+    if not name:
+        raise LabError(f"say which node: --node with one of {', '.join(sorted(lab.nodes))}.")
+    return lab.node(name)
+
+
+def show(lab) -> None:
+    """Print the lab's nodes and how to use it."""
+    from lab import goiardi, status
+
+    for line in status.table(lab):
+        print(line)
+    print(f"Chef server {goiardi.URL}; settings for knife in {lab.chef_dir}; advisory {lab.advisory}")
+
+
+collection = Collection("lab", up, status, ssh, add, reset, remove, down)

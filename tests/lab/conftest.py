@@ -1,0 +1,177 @@
+"""One lab for all tests in this directory: up before the first, down after the last.
+
+STYPTIC_LAB=current uses the lab that is up and leaves it up, without the tests that take a lab down.
+"""
+
+import json
+import os
+import select
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fleet.chef.server import ChefServer
+from generator.errors import StypticError
+from lab import host, registry
+from lab import lab as labs
+from lab.host import ROOT
+from lab.lab import Lab
+
+USE_CURRENT = os.environ.get("STYPTIC_LAB") == "current"
+#: Counters and dice, which change by themselves, and what belongs to a link that is there or not.
+RESTLESS = ("dentry-state", "file-nr", "inode-", "aio-nr", "random", "ns_last_pid", "pty/nr", "conntrack_count",
+            "/conf/", "/neigh/")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "last: takes the lab down; runs after all others, in the order of its file")
+
+
+def pytest_collection_modifyitems(config, items):
+    last = [item for item in items if item.get_closest_marker("last")]
+    if USE_CURRENT and last:
+        config.hook.pytest_deselected(items=last)
+    items[:] = [item for item in items if item not in last] + ([] if USE_CURRENT else last)
+
+
+@pytest.fixture(scope="session")
+def lab(machine):
+    try:
+        lab = Lab.current() if USE_CURRENT else Lab.up()
+    except StypticError as error:
+        pytest.exit(f"no tests on a lab: {error}", returncode=1)
+    yield lab
+    if not USE_CURRENT:
+        labs.down()
+
+
+class Machine:
+    """What the lab could change of the machine, as it was before the lab."""
+
+    def __init__(self):
+        self.before = state()
+
+    def changes(self) -> dict:
+        """Return what is other now: kind to (was and is no more, is and was not)."""
+        wait_for_ends(set(state()["processes"]) - set(self.before["processes"]))
+        now = state()
+        return {
+            kind: (sorted(was - now[kind]), sorted(now[kind] - was))
+            for kind, was in self.before.items() if was != now[kind]
+        }
+
+
+@pytest.fixture(scope="session")
+def machine():
+    return Machine()
+
+
+def state() -> dict[str, set]:
+    """Return mounts, links, routes, control groups, sysctls, files and the processes in namespaces other than ours."""
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    groups = [Path(line.split()[4]) for line in mounts if " - cgroup2 " in line]
+    files = [*Path("/run").glob("styptic*"), *ROOT.glob(".chef")]
+    return {
+        "mounts": set(mounts),
+        "links": {link["ifname"] for link in json.loads(host.run("ip", "-json", "link"))},
+        "routes": set(host.run("ip", "route", "show", "table", "all").splitlines()),
+        "cgroups": {str(path) for group in groups for path in group.iterdir() if path.is_dir()},
+        "sysctls": set(sysctls()),
+        "files": set(map(str, files)),
+        "processes": set(foreign_processes()),
+    }
+
+
+def sysctls():
+    """Yield name=value for every readable sysctl that holds still."""
+    for path in Path("/proc/sys").rglob("*"):
+        name = str(path)
+        if path.is_file() and not any(part in name for part in RESTLESS):
+            try:
+                yield f"{name}={path.read_bytes()!r}"
+            except OSError:
+                continue
+
+
+def foreign_processes():
+    """Yield the ids of the processes that live in a PID, mount or network namespace other than this process's."""
+    kinds = ("pid", "mnt", "net")
+    ours = {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in kinds}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            ended = "\nState:\tZ" in (path / "status").read_text()  # and whoever is its parent now has not looked yet
+            if not ended and any(os.readlink(path / "ns" / kind) != ours[kind] for kind in kinds):
+                yield int(path.name)
+        except OSError:
+            continue
+
+
+def wait_for_ends(processes):
+    """Wait for processes that are on their way out: the kernel tells by pidfd_open(2)."""
+    for process in processes:
+        try:
+            descriptor = os.pidfd_open(process)
+        except ProcessLookupError:
+            continue
+        with os.fdopen(descriptor):
+            select.select([descriptor], [], [], 5)
+
+
+@dataclass
+class Operator:
+    """Runs `invoke VERB ...` in a process of its own, with the lab's settings and a journal in `home`."""
+
+    lab: Lab
+    home: Path
+    chef: ChefServer
+
+    def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess:
+        """Run a verb to its end; its output is text. No test may see a traceback."""
+        setting = {"KNIFE_HOME": str(self.lab.chef_dir), "STYPTIC_STATE": str(self.home / "journal.db")}
+        done = subprocess.run(
+            [sys.executable, "-m", "invoke", *words], cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, check=False, timeout=180, env={**os.environ, **setting, **environment},
+        )
+        assert "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
+        return done
+
+    def patch(self, *words: str) -> tuple[subprocess.CompletedProcess, dict[str, dict]]:
+        """Run `invoke patch --yes` for LAB-CURRENT and Heartbleed; return it and its report's nodes by name."""
+        return self.reported("patch", "--yes", *words)
+
+    def verify(self, *words: str) -> tuple[subprocess.CompletedProcess, dict[str, dict]]:
+        """Run `invoke verify` likewise."""
+        return self.reported("verify", *words)
+
+    def reported(self, verb: str, *words: str) -> tuple[subprocess.CompletedProcess, dict[str, dict]]:
+        report = self.home / "report"
+        advisories = ("--advisory", str(self.lab.advisory), "--advisory", "CVE-2014-0160")
+        file = report / "report.json"
+        file.unlink(missing_ok=True)
+        done = self.run(verb, *advisories, "--report", str(report), *words)
+        nodes = json.loads(file.read_text())["nodes"] if file.exists() else []
+        return done, {node["name"]: node for node in nodes}
+
+    def sh(self, name: str, script: str) -> str:
+        """Run a shell script on a node, past SSH; return what it printed. The script must succeed."""
+        done = self.lab.exec(name, ["sh", "-ec", script], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def versions(self, name: str) -> str:
+        """Return a node's own list of OpenSSL packages."""
+        return self.sh(name, "dpkg-query -W 'openssl' 'libssl*'")
+
+    def master(self, name: str) -> str:
+        """Return the PID of a node's nginx master process."""
+        return self.sh(name, "cat /run/nginx.pid").strip()
+
+
+@pytest.fixture(scope="module")
+def operator(lab, tmp_path_factory):
+    """Return somebody who runs verbs against the lab as users run them."""
+    with registry.connect() as chef:
+        yield Operator(lab, tmp_path_factory.mktemp("operator"), chef)

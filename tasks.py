@@ -2,4 +2,12 @@
 
 from invoke import Collection
 
-ns = Collection()
+from fleet.verbs.nodes import nodes
+from fleet.verbs.patch import patch, verify
+from fleet.verbs.plan import plan
+from fleet.verbs.push import push
+from fleet.verbs.render import render
+from lab import verbs as lab
+
+ns = Collection(render, push, nodes, plan, patch, verify, lab.demo, lab.test)
+ns.add_collection(lab.collection, "lab")

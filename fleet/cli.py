@@ -60,9 +60,13 @@ def verb(*, help: Mapping[str, str], short: Mapping[str, str] | None = None, ite
 
 def said_plainly(work: Callable[[], int | None]) -> int:
     """Run `work` and return its exit code; what can go wrong is one sentence on stderr, never a traceback."""
+    # A node may be named in characters that this terminal's encoding lacks; that must not end anything.
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = work() or 0
-        sys.stdout.flush()
+        if sys.stdout:  # None where the caller closed it
+            sys.stdout.flush()
     except StypticError as error:
         return complain(str(error), error.exit_code)
     except KeyboardInterrupt:

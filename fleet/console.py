@@ -1,12 +1,13 @@
 """What a rollout shows: a live table at a terminal, one line a node in a pipe, and at the end what matters first."""
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 from fleet.cli import silence
-from fleet.node import NodeRecord, State
+from fleet.node import State
 from fleet.report.record import Outcome
 from fleet.rollout import Rollout
 from fleet.text import clean
@@ -20,16 +21,40 @@ COLOURS = {
     State.FAILED: "bold red", State.STALE: "red", State.REBOOT_REQUIRED: "yellow", State.UNREACHABLE: "red",
     State.UNKNOWN: "yellow", State.PATCHED: "green", State.ALREADY_PATCHED: "green", State.NOT_AFFECTED: "green",
 }
+NAMED = 5  # names told of nodes that were left alone for one reason
+
+
+class Steady:
+    """A stream that drops what cannot be written: a reader that goes away, a full disk or a terminal that hung up
+    ends what is shown, never the rollout."""
+
+    def __init__(self, stream: TextIO):
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write `text`, or drop it."""
+        try:
+            return self.stream.write(text)
+        except OSError:
+            silence(self.stream)
+            return len(text)
+
+    def flush(self) -> None:
+        """Send what was written."""
+        try:
+            self.stream.flush()
+        except OSError:
+            silence(self.stream)
+
+    def __getattr__(self, name: str):
+        return getattr(self.stream, name)
 
 
 class Lines:
-    """One line a node, as it ends: `NAME  STATE  SECONDS s  WHAT`, for a pipe or a log.
-
-    A reader that goes away ends the lines, never the rollout.
-    """
+    """One line a node, as it ends: `NAME  STATE  SECONDS s  WHAT`, for a pipe or a log."""
 
     def __init__(self, stream: TextIO | None = None):
-        self.stream = stream or sys.stdout
+        self.stream = Steady(stream or sys.stdout)
 
     def begin(self, total: int) -> None:
         """Nothing is said before a node ended."""
@@ -44,10 +69,7 @@ class Lines:
 
     def say(self, line: str) -> None:
         """Write one line at once."""
-        try:
-            print(line, file=self.stream, flush=True)
-        except BrokenPipeError:
-            silence(self.stream)
+        print(line, file=self.stream, flush=True)
 
     def close(self) -> None:
         """Nothing was opened."""
@@ -76,7 +98,7 @@ class Live(Lines):
         self.task = self.bar.add_task("nodes", total=None)
         self.at_work: dict[str, str] = {}
         self.done: list[Outcome] = []
-        self.live = RichLive(get_renderable=self.picture, console=self.console, refresh_per_second=4, transient=True)
+        self.live = RichLive(get_renderable=self.picture, console=self.console, refresh_per_second=4)
 
     def begin(self, total: int) -> None:
         """Draw the empty table."""
@@ -92,7 +114,7 @@ class Live(Lines):
         self.at_work.pop(outcome.record.name, None)
         self.done.append(outcome)
         self.bar.advance(self.task)
-        if not outcome.record.state.good:
+        if not (outcome.record.state.good or outcome.record.state is State.SKIPPED):
             self.console.print(self.row_text(outcome), soft_wrap=True)
 
     def picture(self):
@@ -104,7 +126,7 @@ class Live(Lines):
         table = Table(expand=False, box=None)
         for heading in ("node", "state", "seconds", ""):
             table.add_column(heading, overflow="ellipsis", no_wrap=True)
-        room = max(3, min(self.ROWS, self.console.height - 5))
+        room = self.room
         at_work = list(self.at_work.items())[:room]
         for outcome in self.done[-(room - len(at_work)):] if room > len(at_work) else []:
             record = outcome.record
@@ -125,8 +147,14 @@ class Live(Lines):
             clean(record.name, 100), "  ", (record.state.value, COLOURS.get(record.state, "")), "  ", told(outcome)
         )
 
+    @property
+    def room(self) -> int:
+        """How many nodes the table shows at once."""
+        return max(3, min(self.ROWS, self.console.height - 5))
+
     def close(self) -> None:
-        """Take the table away; what follows are plain lines."""
+        """Leave the table standing if it holds every node, else take it away; what follows are plain lines."""
+        self.live.transient = len(self.done) > self.room
         self.live.stop()
 
 
@@ -135,7 +163,8 @@ def for_stream(stream: TextIO | None = None, quiet: bool = False) -> Lines:
     stream = stream or sys.stdout
     if quiet:
         return Quiet(stream)
-    return Live(stream) if stream.isatty() else Lines(stream)
+    moves = stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+    return Live(stream) if moves else Lines(stream)
 
 
 def told(outcome: Outcome) -> str:
@@ -152,33 +181,41 @@ def told(outcome: Outcome) -> str:
 
 
 def conclusion(rollout: Rollout, whom: str) -> Iterator[str]:
-    """Yield the last words: one sentence with what matters, then each node that needs a person and what to do."""
+    """Yield the last words: one sentence with what matters, then who needs a person, why and what to do."""
     outcomes = list(rollout.outcomes.values())
     counted = Counter(outcome.record.state for outcome in outcomes)
     counts = ", ".join(f"{counted[state]} {state.replace('_', ' ')}" for state in ORDER if counted[state])
     good = sum(count for state, count in counted.items() if state.good)
     whom = clean(whom, 200)
     if rollout.stopped:
-        left = sum(spared(outcome.record) for outcome in outcomes)
+        left = counted[State.SKIPPED]
         yield f"Stopped: {clean(rollout.stopped)}; {left} of {len(outcomes)} nodes of {whom} left alone ({counts})."
     elif rollout.exit_code == 0:
         yield f"{whom}: {good} of {len(outcomes)} nodes are good and verified ({counts})."
+    elif not outcomes or counted[State.SKIPPED] == len(outcomes):
+        yield f"{whom}: none of {len(outcomes)} nodes was asked."
     else:
         yield f"{whom}: {len(outcomes) - good} of {len(outcomes)} nodes are not good ({counts})."
     yield from needing_a_person(outcomes)
 
 
 def needing_a_person(outcomes: Iterable[Outcome]) -> Iterator[str]:
-    """Yield a line for each node that is not good, worst state first; those spared by a stop are told in one line."""
+    """Yield a line for each node that is not good, worst state first.
+
+    Nodes that were left alone, and those not yet reached when the rollout was interrupted, are told together.
+    """
+    alone: dict[tuple[State, str], list[str]] = {}
     for outcome in sorted(outcomes, key=lambda each: (ORDER.index(each.record.state), each.record.name)):
         record = outcome.record
-        if record.state.good or spared(record):
+        if record.state.good:
+            continue
+        if record.state is State.SKIPPED or (record.state is State.PENDING and not record.error):
+            why = told(outcome) or "not reached"
+            alone.setdefault((record.state, why), []).append(clean(record.name, 100))
             continue
         yield f"  {clean(record.name, 100)} ({record.state}): {told(outcome) or 'see the report'}"
         if outcome.todo:
             yield f"    to do: {clean(outcome.todo, 600)}"
-
-
-def spared(record: NodeRecord) -> bool:
-    """True for a node that was left alone only because the rollout stopped."""
-    return record.state is State.SKIPPED and (record.error or "").startswith("not touched: ")
+    for (state, why), names in alone.items():
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        yield f"  {', '.join(names[:NAMED])}{more} ({state}): {why}"

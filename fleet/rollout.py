@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fleet.node import Node, NodeRecord, State
 from fleet.report.record import Outcome
 from fleet.text import clean
+from generator.errors import StypticError
 
 # A canary that was out of reach, or had nothing to patch, proves nothing: the next takes its place, up to this many.
 CANARIES = 3
@@ -65,6 +66,11 @@ async def run(
     async def send(node: Node, wave: int) -> Outcome:
         try:
             outcome = await way(node, wave)
+        except asyncio.CancelledError:
+            rollout.outcomes[node.name] = begun(node, wave, error="interrupted on its way; see what it is at")
+            raise
+        except StypticError as error:  # the journal cannot be written, say
+            outcome = begun(node, wave, State.FAILED, clean(str(error), 600))
         except Exception as error:  # one node's surprise is that node's end, not the rollout's
             fault = f"a fault in Styptic itself, please report it: {type(error).__name__}: {clean(str(error))}"
             outcome = begun(node, wave, State.FAILED, fault)
@@ -79,7 +85,7 @@ async def run(
             break
         canary = await send(waiting.popleft(), CANARY)
         if canary.record.state is State.FAILED:
-            rollout.stopped = f"the canary {canary.record.name} failed"
+            rollout.stopped = f"the canary {clean(canary.record.name, 100)} failed"
             break
         reached = reached or canary.record.state is not State.UNREACHABLE
         if canary.converged:

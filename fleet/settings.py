@@ -48,29 +48,43 @@ class Settings:
     @property
     def whom(self) -> str:
         """Whom this is about, in words."""
-        if self.env == EVERYWHERE:
-            return "every environment"
-        parts = [self.env or "", f"the query {self.query}" if self.query else ""]
-        return ", ".join(part for part in parts if part)
+        where = "every environment" if self.env == EVERYWHERE else self.env
+        return ", ".join(part for part in (where, self.query and f"the query {self.query}") if part)
+
+    @property
+    def searched(self) -> str:
+        """What the server's search is asked for: the query, the environment, or the one within the other."""
+        where = f"chef_environment:{self.environment}" if self.environment else None
+        return f"{where} AND ({self.query})" if where and self.query else self.query or where or "*:*"
 
 
-NUMBERS = {"limit": 1, "concurrency": 1, "ssh_port": 1, "run_lock_timeout": 0, "connect_timeout": 1, "timeout": 1}
+WEEK = 7 * 86_400
+# The least and the most of each number; a time longer than a week is a slip, and some are more than a clock takes.
+NUMBERS = {
+    "limit": (1, None), "concurrency": (1, None), "ssh_port": (1, 65_535), "run_lock_timeout": (0, WEEK),
+    "connect_timeout": (1, WEEK), "timeout": (1, WEEK),
+}
 SWITCHES = {"full_run", "include_unknown", "accept_unpinned", "sudo", "yes", "quiet"}
+FILES = {"report", "ssh_identity_file", "ssh_config"}
 # What decides whom a command is about, or that it may run, is said on the command line and nowhere else.
-FLAGS_ONLY = {"env", "query", "limit", "yes"}
+FLAGS_ONLY = {"env", "query", "limit", "yes", "accept_unpinned"}
 KNOWN = {field.name for field in fields(Settings)} - FLAGS_ONLY
 
 
 def load(flags: Mapping[str, object], configured: Mapping[str, object] | None = None) -> Settings:
     """Return the settings for one command.
 
-    `flags` are a verb's arguments (`advisory` repeated is `advisories`); None, "", False and [] mean "not given".
-    `configured` is invoke.yaml's `styptic` table; its `environments` holds a table an environment, which wins over
-    the rest of it. Raises SettingsError for an unknown key, a wrong value or a contradiction, naming where it stands.
+    `flags` are a verb's arguments (`advisory` repeated is `advisories`); None, False and [] mean "not given". Nothing
+    is no value: `--limit "$N"` without an N must not mean every node. `configured` is invoke.yaml's `styptic` table;
+    its `environments` holds a table an environment, which wins over the rest of it; a key without a value is not said.
+    Raises SettingsError for an unknown key or a wrong value, naming where it stands.
     """
-    given = {("advisories" if name == "advisory" else name): value for name, value in flags.items() if value}
-    table = dict(configured or {})
-    environments = table.pop("environments", None) or {}
+    given = {
+        ("advisories" if name == "advisory" else name): value
+        for name, value in flags.items() if value is not None and value is not False and value != []
+    }
+    table = dict(block_of({} if configured is None else configured, "styptic", also="environments"))
+    environments = table.pop("environments", {})
     if not isinstance(environments, Mapping):
         raise SettingsError("invoke.yaml: styptic.environments must be a table with one block an environment.")
     merged: dict[str, object] = {}
@@ -86,14 +100,19 @@ def load(flags: Mapping[str, object], configured: Mapping[str, object] | None = 
     return settings
 
 
-def block_of(block: object, where: str) -> list[tuple[str, object]]:
-    """Return the items of one table of invoke.yaml, or say what is wrong with it."""
+def block_of(block: object, where: str, also: str | None = None) -> list[tuple[str, object]]:
+    """Return what is said in one table of invoke.yaml (which may hold `also` as well), or say what is wrong with it."""
+    if block is None:
+        return []
     if not isinstance(block, Mapping):
         raise SettingsError(f"invoke.yaml: {where} must be a table.")
-    if unknown := sorted(set(map(str, block)) - KNOWN):
+    if flags_only := sorted(FLAGS_ONLY & set(map(str, block))):
+        flag = flag_of(flags_only[0])
+        raise SettingsError(f"invoke.yaml: {where}.{flags_only[0]} is no setting: give {flag} each time.")
+    if unknown := sorted(set(map(str, block)) - KNOWN - {also}):
         known = ", ".join(sorted(KNOWN))
         raise SettingsError(f"invoke.yaml: {where}.{clean(unknown[0])} is no setting; known are {known}.")
-    return list(block.items())
+    return [(str(key), value) for key, value in block.items() if value is not None]
 
 
 def value_of(name: str, value: object, where: str) -> object:
@@ -108,22 +127,29 @@ def value_of(name: str, value: object, where: str) -> object:
             raise SettingsError(f"{where} must be true or false, not {clean(str(value))!r}.")
         return value
     if name in NUMBERS:
-        return number(value, NUMBERS[name], where)
-    if not isinstance(value, str) or value.startswith("-"):
+        return number(value, *NUMBERS[name], where)
+    if not isinstance(value, str) or not value.strip() or value.startswith("-"):
         raise SettingsError(f"{where} wants a value, not {clean(str(value))!r}.")
-    if name in ("report", "ssh_identity_file", "ssh_config"):
-        return str(Path(value).expanduser().absolute())
-    return value
+    return str(file_of(value, where)) if name in FILES else value
 
 
-def number(value: object, least: int, where: str) -> int:
-    """Return a whole number of at least `least`."""
+def file_of(value: str, where: str) -> Path:
+    """Return the absolute path that a person wrote, ~ and ~user included."""
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError as error:  # pathlib's word for a ~user that is nobody
+        raise SettingsError(f"{where}: {clean(value)!r} names the home of a user there is not.") from error
+
+
+def number(value: object, least: int, most: int | None, where: str) -> int:
+    """Return a whole number of at least `least` and, if given, at most `most`."""
     try:
         found = int(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else None
     except ValueError:
         found = None
-    if found is None or found < least:
-        raise SettingsError(f"{where} must be a whole number of at least {least}, not {clean(str(value))!r}.")
+    if found is None or found < least or (most is not None and found > most):
+        wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise SettingsError(f"{where} must be a whole number {wanted}, not {clean(str(value))!r}.")
     return found
 
 

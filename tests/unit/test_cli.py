@@ -91,6 +91,20 @@ def test_a_verb_is_callable_from_python():
         greet(Context(), env="bad")
 
 
+def test_an_encoding_that_lacks_a_character_ends_nothing():
+    program = "from fleet import cli\nimport sys\nsys.exit(cli.said_plainly(lambda: print('web\u2026 \u65e5')))"
+    environment = {**os.environ, "PYTHONIOENCODING": "iso-8859-1"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"web\\u2026 \\u65e5\n", b"")
+
+
+def test_a_closed_output_is_no_surprise():
+    program = "from fleet import cli\nimport sys\nsys.stdout = None\nsys.exit(cli.said_plainly(lambda: print('x')))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_closed_pipe_is_quiet():
     program = "from fleet import cli\nimport sys\nsys.exit(cli.said_plainly(lambda: print('x' * 100000)))"
     reader, writer = os.pipe()

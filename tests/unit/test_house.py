@@ -1,6 +1,8 @@
 """The rules of the house that a machine can hold: arrows, sizes, and help for every verb."""
 
 import ast
+import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -80,6 +82,59 @@ def test_every_verb_teaches(verb):
     flags = {name.replace("-", "_") for name in arguments}
     documented = {name.replace("-", "_") for name in task.help}
     assert flags - documented == set(), f"{verb} has flags without help"
+
+
+def documents() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def invocations(text: str) -> list[list[str]]:
+    """Return the words of every `invoke VERB ...` in a text, as far as the code or the line goes."""
+    found = re.findall(r"\binvoke +(?:--help +)?([a-z][^`#\n]*)", text)
+    return [shlex.split(each.removesuffix("...").strip()) for each in found]
+
+
+def wrong_in(words: list[str]) -> list[str]:
+    """Return what an invocation says that its verb does not know."""
+    import tasks
+
+    verb, *rest = words
+    if verb not in every_verb():
+        return [f"there is no verb {verb}"]
+    flags = {name for argument in tasks.ns[verb].get_arguments() for name in argument.names}
+    return [f"{verb} has no {word}" for word in rest if word.startswith("-") and word.lstrip("-") not in flags]
+
+
+@pytest.mark.parametrize("verb", every_verb())
+def test_every_verb_shows_how_it_is_called(verb):
+    import tasks
+
+    shown = invocations(tasks.ns[verb].__doc__)
+    assert verb in [words[0] for words in shown], f"{verb} has no example"
+    assert [wrong for words in shown for wrong in wrong_in(words)] == []
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
+def test_what_the_documents_invoke_is_there(document):
+    assert [wrong for words in invocations(document.read_text()) for wrong in wrong_in(words)] == []
+
+
+def test_the_documents_invoke_something():
+    assert ["patch", "--env", "production", "--advisory", "CVE-2014-0160"] in invocations(documents()[0].read_text())
+
+
+# Verbs that no document names yet. A name that is there by now fails here as well: take it off.
+UNNAMED = {"lab.add", "lab.remove", "lab.reset", "lab.status", "nodes", "push", "render"}
+
+
+@pytest.mark.parametrize("verb", [
+    pytest.param(verb, marks=pytest.mark.xfail(verb in UNNAMED, reason="in no document yet", strict=True))
+    for verb in every_verb()
+])
+def test_every_verb_is_named_in_the_documents(verb):
+    texts = [path.read_text() for path in documents()]
+    invoked = {words[0] for text in texts for words in invocations(text)}
+    assert verb in invoked or any(f"`{verb}`" in text for text in texts)
 
 
 def test_the_linter_is_content():

@@ -202,7 +202,7 @@ def test_a_really_deleted_library_of_a_real_process(tmp_path):
     """The tests' directory may lie in /tmp, which does not count, so the copy stands beside the tests for a moment."""
     source = next(Path("/usr/lib").glob("*/libcrypto.so.*"), None) or next(Path("/usr/lib64").glob("libcrypto.so.*"))
     copy = Path(__file__).parent / source.name
-    program = "import ctypes, os, sys; ctypes.CDLL(sys.argv[1]); os.unlink(sys.argv[1]); print('held', flush=1); input()"
+    program = "import ctypes, os, sys; a = sys.argv[1]; ctypes.CDLL(a); os.unlink(a); print('held', flush=1); input()"
     shutil.copy(source, copy)
     try:
         command = [sys.executable, "-c", program, copy]

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from fleet import rollout
+from fleet.errors import SettingsError
 from fleet.node import Node, State
 from fleet.rollout import begun
 
@@ -133,6 +134,29 @@ def test_a_surprise_is_one_nodes_end():
     assert states(going)["n5"] is State.PATCHED
 
 
+def test_what_can_happen_to_a_way_is_said_in_its_own_words():
+    class Full(Ways):
+        async def __call__(self, node, wave):
+            raise SettingsError("the journal /j.db cannot be written: disk full.")
+
+    going = rolled(Full({}), canaries=0)
+    assert set(states(going).values()) == {State.FAILED}
+    assert going.outcomes["n1"].record.error == "the journal /j.db cannot be written: disk full."
+
+
+def test_a_hostile_name_of_a_canary_is_cleaned():
+    class Hostile(Ways):
+        async def __call__(self, node, wave):
+            node = Node("\x1b[2J" + "x" * 1000, node.environment) if node.name == "n1" else node
+            return begun(node, wave, State.FAILED)
+
+    stopped = rollout.prepare([])
+    nodes = [Node("n1", "production"), Node("n2", "production")]
+    asyncio.run(rollout.run(stopped, nodes, Hostile({}), concurrency=1, ended=lambda _: None))
+    assert stopped.stopped.startswith("the canary ?[2Jxxx")
+    assert len(stopped.stopped) < 130
+
+
 def test_interrupted_nodes_stay_pending():
     nodes = [Node("n1", "production", "192.0.2.1"), Node("n2", "production", "192.0.2.2")]
     going = rollout.prepare(nodes)
@@ -152,6 +176,9 @@ def test_interrupted_nodes_stay_pending():
 
     asyncio.run(interrupted())
     assert set(states(going).values()) == {State.PENDING}
+    assert [going.outcomes[name].record.error for name in ("n1", "n2")] == [
+        "interrupted on its way; see what it is at", None,
+    ]
     assert going.exit_code == 2
 
 

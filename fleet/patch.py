@@ -1,0 +1,255 @@
+"""One node's way: connect, look, converge, connect anew, look again, prove."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from fleet import look, plan
+from fleet.errors import NodeError, UnreachableError
+from fleet.journal import Journal
+from fleet.look import Look, Result
+from fleet.node import Node, State
+from fleet.report.record import Check, Outcome, node_as_dict
+from fleet.rollout import begun
+from fleet.settings import Settings
+from fleet.text import clean, last_lines
+from generator.errors import StypticError
+
+REBOOT_OWED = frozenset({35, 37})  # Chef RFC 62: a reboot is scheduled, or needed; the run itself succeeded
+# Chef RFC 62 and chef/application/exit_code.rb; what each asks of a person.
+REMEDIES = {
+    41: "the reboot it wanted did not come about: reboot it, then patch again",
+    43: "correct its client.rb, then patch again",
+    127: "install chef-client on it (knife bootstrap), then patch again",
+    172: "accept Chef's licence on it (chef-client --chef-license accept), then patch again",
+    173: "Chef's licence could not be stored on it: accept it there, then patch again",
+    174: "enter Chef's licence key on it, then patch again",
+    213: "chef-client upgraded itself: patch again",
+}
+SHORT = 60  # seconds for a command that only reads
+
+Prove = Callable[[Node, object, Sequence[int], bool], Awaitable[Sequence[Check]]]  # node, connection, TLS ports, sudo
+
+
+@dataclass(slots=True)
+class Patcher:
+    """Takes nodes their way, each once: `await patcher(node, wave)` returns how it ended and raises for no node.
+
+    `connections` are fleet.ssh's, `prove` is fleet.verify's: it runs tests/infra over a connection and returns its
+    checks, `tell(name, step)` hears of every step. With `converge` false it only looks and proves (`verify`).
+    """
+
+    connections: object
+    journal: Journal
+    run: str
+    settings: Settings
+    advisories: Sequence
+    prove: Prove
+    tell: Callable[[str, str], None]
+    converge: bool = True
+
+    async def __call__(self, node: Node, wave: int) -> Outcome:
+        trip = Trip(self, node, begun(node, wave))
+        record = trip.outcome.record
+        record.started = datetime.now(UTC)
+        clock = time.monotonic()
+        try:
+            async with asyncio.timeout(self.settings.timeout):
+                await trip.go()
+        except UnreachableError as error:
+            unreached = not trip.outcome.converged and trip.at == "connect"
+            trip.end(State.UNREACHABLE if unreached else State.FAILED, trip.where(error))
+        except StypticError as error:
+            trip.end(State.FAILED, trip.where(error))
+        except TimeoutError:
+            trip.end(State.FAILED, trip.where(f"timed out in {trip.at} after {self.settings.timeout} s"))
+            trip.outcome.todo = "log in and see what hangs, then patch again; --timeout gives it longer"
+        except asyncio.CancelledError:
+            record.error = f"interrupted in {trip.at}"
+            raise
+        finally:
+            record.seconds = time.monotonic() - clock
+            self.journal.node(self.run, node.name, wave, record.state.value, node_as_dict(record))
+        return trip.outcome
+
+
+@dataclass(slots=True)
+class Trip:
+    """A node on its way; `at` is the step it is in."""
+
+    patcher: Patcher
+    node: Node
+    outcome: Outcome
+    at: str = "connect"
+
+    def step(self, name: str, **detail: object) -> None:
+        """Write down a step before it is taken."""
+        self.at = name
+        self.patcher.journal.step(self.patcher.run, self.node.name, name, **detail)
+        self.patcher.tell(self.node.name, name)
+
+    def end(self, state: State, error: str | None = None, todo: str | None = None) -> None:
+        """Give the node its end."""
+        self.outcome.record.state = state
+        self.outcome.record.error = error and clean(error, 1500)
+        if todo:
+            self.outcome.todo = todo
+
+    def where(self, error: object) -> str:
+        """Return an error's sentence with what it means for the node."""
+        if not self.patcher.converge:
+            return str(error)
+        started = self.outcome.converged
+        harm = "chef-client was started on it and may still run" if started else "nothing was changed on it"
+        return f"{str(error).rstrip('.')} ({harm})"
+
+    async def go(self) -> None:
+        """Take the way to its end; raises StypticError where it breaks off."""
+        record = self.outcome.record
+        self.step("connect")
+        async with await self.patcher.connections.connect(self.node) as connection:
+            before = await self.look(connection)
+            record.packages_before = record.packages_after = before.packages
+            record.stale_before = record.stale_after = list(before.stale)
+            verdict = self.verdict(before)
+            if not self.patcher.converge or (verdict.kind in ("fixed", "not_affected") and not before.counted):
+                return await self.prove(connection, before)
+            if verdict.kind == "unknown" and not self.patcher.settings.include_unknown:
+                todo = "give --include-unknown to patch it all the same"
+                return self.end(State.UNKNOWN, f"{verdict.reason.rstrip('.')}; it was left alone", todo)
+            if before.client is None:
+                return self.end(State.FAILED, "there is no chef-client on it; nothing was changed on it", REMEDIES[127])
+            tls = await self.answering_tls(connection)
+            code, output, result = await self.converged(connection, before)
+        if result is not None:
+            record.stale_before = list(result.stale_before)
+            record.actions = result.actions
+        if code not in {0} | REBOOT_OWED:
+            return await self.failed_converge(code, output, result)
+        if result is None:
+            return self.end(
+                State.FAILED, f"chef-client ended well and the recipe left no result of this run in {look.RESULT}",
+                "its run list does not hold recipe[openssl_patch]: add it, or patch without --full-run"
+                if self.patcher.settings.full_run else "read the end of chef-client's log on it, then patch again",
+            )
+        self.step("connect anew")  # the connection of before the upgrade is itself stale
+        async with await self.patcher.connections.connect(self.node) as connection:
+            after = await self.look(connection)
+            record.packages_after, record.stale_after = after.packages, list(after.stale)
+            await self.prove(connection, after, result, reboot=code in REBOOT_OWED, tls=tls)
+        return None
+
+    async def look(self, connection) -> Look:
+        """Ask the node what it is now; as root, because only root sees every process's maps."""
+        self.step("look")
+        answer = await connection.run(
+            ["sh", "-s"], stdin=look.script(), timeout=SHORT, limit=look.BOUND, sudo=self.patcher.settings.sudo
+        )
+        if answer.truncated:
+            raise NodeError(f"it answered with more than {look.BOUND} bytes, which is no whole answer")
+        found = look.parse(answer.stdout or answer.stderr)
+        if found.uid != 0:
+            raise NodeError("the login is not root's and cannot see every process: give --sudo, or --ssh-user root")
+        return found
+
+    async def answering_tls(self, connection) -> tuple[int, ...]:
+        """Return the ports on which the node answers a TLS handshake now; where it has no openssl to ask, none."""
+        from generator import tls
+
+        self.step("ask for TLS")
+        answer = await connection.run(
+            ["sh", "-s"], stdin=tls.command().encode(), timeout=SHORT, limit=look.BOUND, sudo=self.patcher.settings.sudo
+        )
+        return tls.parse(answer.stdout.decode(errors="replace"))
+
+    def verdict(self, found: Look):
+        """Return what the advisories say of the packages that the node has now."""
+        return plan.verdict(self.patcher.advisories, self.node.platform, self.node.release, found.packages)
+
+    async def converged(self, connection, before: Look) -> tuple[int, bytes, Result | None]:
+        """Run chef-client; return its exit code, the end of its output, and the recipe's result of this very run."""
+        settings = self.patcher.settings
+        self.step("converge", full_run=settings.full_run, packages=before.packages)
+        self.outcome.converged = True
+        how = "full" if settings.full_run else "only"
+        arguments = ["sh", "-c", look.CONVERGE, "sh", str(settings.run_lock_timeout), how]
+        done = await connection.run(arguments, timeout=settings.timeout, limit=look.BOUND, sudo=settings.sudo)
+        self.step("read the result", exit_code=done.rc, output=last_lines(done.stdout, 20))
+        answer = await connection.run(["cat", look.RESULT], timeout=SHORT, limit=look.BOUND, sudo=settings.sudo)
+        if answer.rc != 0 or answer.truncated:
+            return done.rc, done.stdout, None
+        result = look.result_of(answer.stdout)
+        return done.rc, done.stdout, result if started_after(result, before.clock) else None
+
+    async def failed_converge(self, code: int, output: bytes, result: Result | None) -> None:
+        """Say how chef-client failed; look once more, so that the report holds what the node has now."""
+        why = (result.error if result else None) or last_lines(output) or "it said nothing"
+        with contextlib.suppress(StypticError):
+            self.step("connect anew")
+            async with await self.patcher.connections.connect(self.node) as connection:
+                after = await self.look(connection)
+                self.outcome.record.packages_after, self.outcome.record.stale_after = after.packages, list(after.stale)
+        todo = REMEDIES.get(code, "read chef-client's log on it, mend what it names, then patch again")
+        self.end(State.FAILED, f"chef-client ended with {code}: {why}", todo)
+
+    async def prove(
+        self, connection, now: Look, result: Result | None = None, reboot: bool = False, tls: Sequence[int] = ()
+    ) -> None:
+        """Run tests/infra over this connection and give the node its state; `result` is the converge's, if any.
+
+        `tls` are the ports on which a TLS handshake was answered before the converge and must be now.
+        """
+        verdict = self.verdict(now)
+        self.step("prove", tls=list(tls))
+        checks = await self.patcher.prove(self.node, connection, tls, self.patcher.settings.sudo)
+        self.outcome.checks = tuple(checks)
+        broken = [check for check in self.outcome.checks if check.outcome == "failed"]
+        if verdict.kind == "vulnerable":
+            self.end(
+                State.FAILED, f"still vulnerable: {verdict.reason}",
+                "see that its package mirror has the fixed version, then patch again" if result else "patch it",
+            )
+        elif reboot:
+            self.end(State.REBOOT_REQUIRED, "chef-client says that a reboot is owed", "reboot it, then verify")
+        elif now.counted:
+            self.end(State.STALE, f"still running the old library: {named(now.counted)}", refresh(now, result))
+        elif broken:
+            said = "; ".join(f"{check.name}: {clean(check.message, 200)}" for check in broken[:3])
+            counted = f"{len(broken)} of {len(self.outcome.checks)} checks failed"
+            self.end(State.FAILED, f"{counted}: {said}", "mend what they name, then patch again")
+        elif verdict.kind == "unknown":
+            self.end(State.UNKNOWN, verdict.reason)
+        elif now.unread:
+            todo = "see why root may not read their maps (another user namespace, a security module)"
+            self.end(State.UNKNOWN, f"{now.unread} processes could not be looked into, so none is called clean", todo)
+        elif result:
+            self.end(State.PATCHED)
+        else:
+            self.end(State.ALREADY_PATCHED if verdict.kind == "fixed" else State.NOT_AFFECTED)
+
+
+def started_after(result: Result, clock: int) -> bool:
+    """True if the result is of a run that started after the node's own clock showed `clock`."""
+    with contextlib.suppress(ValueError):
+        started = datetime.fromisoformat(result.started)
+        return (started if started.tzinfo else started.replace(tzinfo=UTC)).timestamp() >= clock
+    return False
+
+
+def named(stale: Sequence[dict]) -> str:
+    """Return stale processes in a few words."""
+    said = list(dict.fromkeys(each["service"] or f"{each['command']} (pid {each['pid']})" for each in stale))
+    return ", ".join(said[:5]) + (f" and {len(said) - 5} more" if len(said) > 5 else "")
+
+
+def refresh(now: Look, result: Result | None) -> str:
+    """Return what a person does about the stale processes: the recipe's own commands where it has any."""
+    commands = list(dict.fromkeys(each["command"] for each in result.not_touched)) if result else []
+    if commands:
+        return "; ".join(commands[:10])
+    if result is None:
+        return "patch it: services that the data names are restarted"
+    return "restart them, or reboot the node" if all(each["kind"] != "init" for each in now.counted) else "reboot it"

@@ -1,0 +1,82 @@
+"""Whom to ask, and in which order: decided from the Chef server's search, before any node is connected to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fleet.node import Node, State
+from fleet.report.record import Outcome
+from fleet.rollout import begun
+from fleet.settings import Settings
+from fleet.text import clean
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`asked` are the nodes to connect to, canary first; `left_out` those that already have their end, and why.
+
+    `verdicts` are what search data says of each node, by name: it is as old as the node's last chef-client run, so it
+    orders the nodes and proves nothing.
+    """
+
+    asked: tuple[Node, ...]
+    left_out: tuple[Outcome, ...]
+    verdicts: dict[str, object]
+
+
+def make(nodes: Sequence[Node], advisories: Sequence, settings: Settings, converge: bool = True) -> Plan:
+    """Return the plan for these nodes (from fleet.chef.search) and advisories (from generator.advisory).
+
+    A node whose release every advisory calls not affected is left out, and nothing else that search data says is
+    believed: a fixed version is asked too, because its services may still run the old library, and so is a release
+    without a row, because the package it has now may be newer than the fault. A limit takes the vulnerable ones first.
+    With `converge` false nothing is to be changed (`verify`).
+    """
+    asked, left_out = [], []
+    verdicts = {node.name: verdict(advisories, node.platform, node.release, node.packages) for node in nodes}
+    # A canary is worth most where there is something to patch; sorted() keeps the order of names among equals.
+    for node in sorted(nodes, key=lambda node: verdicts[node.name].kind != "vulnerable"):
+        end = end_without_asking(node, advisories, settings, converge)
+        if end is None and settings.limit is not None and len(asked) == settings.limit:
+            end = begun(node, state=State.SKIPPED, error=f"left for later by --limit {settings.limit}")
+        if end is None:
+            asked.append(node)
+        else:
+            left_out.append(end)
+    return Plan(tuple(asked), tuple(left_out), verdicts)
+
+
+def end_without_asking(node: Node, advisories: Sequence, settings: Settings, converge: bool) -> Outcome | None:
+    """Return how a node ends that need not or cannot be connected to; None for one to ask."""
+    from generator import platforms, versions
+
+    described = clean(f"{node.platform} {node.release or ''}".strip())
+    if node.platform and node.platform not in platforms.FAMILY:
+        return begun(node, state=State.SKIPPED, error=f"{described} is not a platform the cookbook patches")
+    platform, release = node.platform or "", node.release or ""
+    applying = [versions.applies(each, platform, release) if platform else "unknown" for each in advisories]
+    if applying and all(each == "not_affected" for each in applying):
+        return begun(node, state=State.NOT_AFFECTED)
+    if not node.platform and not settings.include_unknown:
+        outcome = begun(node, state=State.UNKNOWN, error="it never reported its platform to the Chef server")
+        outcome.todo = "run chef-client on it once" + (", or give --include-unknown" if converge else "")
+        return outcome
+    if node.policy_name and converge:
+        policy = clean(node.policy_name, 100)
+        outcome = begun(node, state=State.FAILED, error=(
+            f"it is under the policy {policy} and takes cookbooks only from that policy's lock; "
+            "nothing was changed on it"
+        ))
+        outcome.todo = "add openssl_patch to the policy and push it"
+        return outcome
+    if not node.address:
+        outcome = begun(node, state=State.UNREACHABLE, error="the Chef server has no address for it")
+        outcome.todo = "run chef-client on it once, or name another attribute with --address-attribute"
+        return outcome
+    return None
+
+
+def verdict(advisories: Sequence, platform: str | None, release: str | None, packages: Mapping[str, str]):
+    """Return the one verdict (generator.versions.Verdict) of all advisories on these packages."""
+    from generator import versions
+
+    return versions.combined([versions.verdict(each, platform or "", release or "", packages) for each in advisories])

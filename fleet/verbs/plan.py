@@ -1,0 +1,75 @@
+"""`invoke plan`: what patch would do; changes nothing anywhere and connects to no node."""
+
+from collections.abc import Iterator, Sequence
+
+from fleet.cli import verb
+from fleet.plan import Plan
+from fleet.text import clean
+from fleet.verbs import shared
+
+OWN = {
+    "full_run": "Plan for whole run lists, as patch --full-run",
+    "include_unknown": "Plan for nodes too of which the advisories cannot say whether they are vulnerable",
+}
+
+
+@verb(help=shared.WHOM | shared.WHAT | OWN, short=shared.short(shared.WHOM), iterable=["advisory"])
+def plan(context, env=None, query=None, advisory=None, address_attribute=None, limit=None, profile=None, full_run=False,
+         include_unknown=False):
+    """
+    Show what patch would do. Changes nothing: no file, no upload, no connection to a node.
+
+    invoke plan --env production --advisory CVE-2014-0160
+
+    Shows the cookbook that would be pushed, pins and unpinned nodes that stand in its way, the canary and the rest with
+    what search data says of each, and the nodes that would be left out and why.
+    """
+    settings = shared.settings_of(context, {
+        "env": env, "query": query, "advisory": advisory, "address_attribute": address_attribute, "limit": limit,
+        "profile": profile, "full_run": full_run, "include_unknown": include_unknown,
+    })
+    advisories = shared.advisories_of(settings)
+    with shared.shop(settings) as shop:
+        found = shared.nodes_of(shop.server, settings)
+        from fleet import plan as planning
+
+        made = planning.make(found, advisories, settings)
+        for line in shared.heading(shop.server, settings, made, advisories):
+            print(line)
+        for line in cookbook(shop, advisories, sorted({node.environment for node in made.asked})):
+            print(line)
+    for line in waves(made):
+        print(line)
+
+
+def cookbook(shop, advisories: Sequence, environments: Sequence[str]) -> Iterator[str]:
+    """Yield what pushing would mean: version, upload, pins, unpinned nodes."""
+    from fleet import push
+    from fleet.chef import pins
+
+    path = push.destination(shop.config)
+    rendered = push.foreseen(advisories, path)
+    there = push.on_server(shop.server, rendered.version)
+    yield f"cookbook     {rendered.name} {rendered.version}, {'is on the server' if there else 'would be uploaded'}"
+    if rendered.changed:
+        yield f"             {path} would be rendered anew"
+    for environment in environments:
+        if pin := pins.constraint(shop.server, environment, push.COOKBOOK):
+            yield f"pin          {clean(environment)}: {clean(str(pin))}"
+    if unpinned := push.unpinned(shop.server, rendered.version):
+        yield f"unpinned     {len(unpinned)} nodes would converge the upload by themselves: {push.in_words(unpinned)}"
+        yield "             pin the cookbook in their environments, or patch with --accept-unpinned"
+
+
+def waves(made: Plan) -> Iterator[str]:
+    """Yield each node in the order it would be asked, then those left out, with what search data says of each."""
+    for number, node in enumerate(made.asked):
+        heading = "canary" if number == 0 else "then" if number == 1 else ""
+        verdict = made.verdicts[node.name]
+        described = f"{node.platform or 'platform unknown'} {node.release or ''}".strip()
+        said = f"{verdict.kind} as of its last chef-client run: {clean(verdict.reason)}"
+        yield f"{heading:12} {clean(node.name, 100)}  {clean(described, 60)}  {said}"
+    for number, outcome in enumerate(made.left_out):
+        record = outcome.record
+        why = record.error or made.verdicts[record.name].reason
+        yield f"{'left out' if number == 0 else '':12} {clean(record.name, 100)}  {record.state}: {clean(why)}"

@@ -1,0 +1,104 @@
+"""Puts a rollout together for patch and verify: connections, journal, console, report."""
+
+import asyncio
+import secrets
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fleet import console, rollout
+from fleet.cli import INTERRUPTED
+from fleet.errors import SettingsError
+from fleet.journal import Journal, default_path
+from fleet.plan import Plan
+from fleet.push import Pushed
+from fleet.report.record import Run, node_as_dict
+from fleet.rollout import Rollout
+from fleet.settings import Settings
+from generator.errors import StypticError
+
+
+def ways(settings: Settings, config):
+    """Return how the nodes are reached (fleet.ssh.Connections, not yet open); raises SettingsError for what is wrong.
+
+    `config` is fleet.chef's. Before anything is changed: what SSH was told is checked here.
+    """
+    from fleet import ssh
+
+    return ssh.Connections(ssh.settings_for(settings, config.knife))
+
+
+def roll(
+    settings: Settings, ways, url: str, advisories: Sequence, made: Plan, pushed: Pushed | None, converge: bool = True
+) -> int:
+    """Take every node its way, show it, write journal and report; return the exit code.
+
+    `ways` is what ways() returned, `url` the server's, `pushed` the cookbook the nodes will get (None when none is
+    pushed). With `converge` false nothing is changed and there is no canary. An interruption still says where each node
+    stands and writes the report, with the nodes that were under way as `pending`, before KeyboardInterrupt goes on.
+    Raises SettingsError where the report cannot be written.
+    """
+    started = datetime.now(UTC)
+    run = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    going = rollout.prepare(made.asked, made.left_out)
+    names = tuple(each.id for each in advisories)
+    cookbook = {"name": pushed.name, "version": pushed.version, "sha256": pushed.sha256} if pushed else {}
+    code = StypticError.exit_code
+    with Journal(default_path()) as journal:
+        about = {"verb": "patch" if converge else "verify", "server": url, "environment": settings.env,
+                 "query": settings.searched, "advisories": names, "cookbook": cookbook}
+        journal.begin(run, about, started)
+        for outcome in going.outcomes.values():
+            journal.node(run, outcome.record.name, 0, outcome.record.state.value, node_as_dict(outcome.record))
+        shown = console.for_stream(sys.stdout, settings.quiet)
+        shown.begin(len(going.outcomes))
+        try:
+            for outcome in made.left_out:
+                shown.ended(outcome)
+            asyncio.run(travel(settings, ways, journal, run, going, made, advisories, shown, converge))
+            code = going.exit_code
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+            raise
+        finally:
+            shown.close()
+            finished = datetime.now(UTC)
+            lines = console.Lines()
+            for line in console.conclusion(going, settings.whom):
+                lines.say(line)
+            journal.finish(run, code, finished)
+            if settings.report:
+                outcomes = tuple(sorted(going.outcomes.values(), key=lambda each: each.record.name))
+                done = Run(run, settings.env, settings.searched, names, cookbook, started, finished, code, outcomes)
+                report(done, Path(settings.report))
+    return code
+
+
+async def travel(
+    settings: Settings, ways, journal: Journal, run: str, going: Rollout, made: Plan, advisories: Sequence,
+    shown: console.Lines, converge: bool,
+) -> None:
+    """Open the connections and the proof, and send the nodes."""
+    from fleet.patch import Patcher
+    from fleet.verify import Verifier
+
+    async with ways as connections, Verifier(advisories) as verifier:
+        patcher = Patcher(connections, journal, run, settings, advisories, verifier.prove, shown.step, converge)
+        await rollout.run(
+            going, made.asked, patcher, concurrency=settings.concurrency, ended=shown.ended,
+            canaries=rollout.CANARIES if converge else 0,
+        )
+
+
+def report(run: Run, directory: Path) -> None:
+    """Write report.json and junit.xml; raises SettingsError where they cannot be written."""
+    from fleet.report import json, junit
+
+    try:
+        json.write(run, directory)
+        junit.write(run, directory)
+    except OSError as error:
+        raise SettingsError(
+            f"the report cannot be written to {directory}: {error.strerror}; the journal holds how each node ended."
+        ) from error

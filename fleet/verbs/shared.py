@@ -1,0 +1,143 @@
+"""What the verbs share: their common flags, the settings, the server, the nodes, the question before a change."""
+
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleet.errors import NoNodesError, SettingsError
+from fleet.node import Node
+from fleet.plan import Plan
+from fleet.settings import EVERYWHERE, Settings, load, somebody_meant
+from fleet.text import clean
+
+WHOM = {
+    "env": "Chef environment whose nodes this is about; '*' means every environment",
+    "query": "Search query in place of --env (with it: within it); one without a colon is expanded as `knife ssh` does",
+    "address_attribute": "Node attribute that holds the address, dots between levels, as `knife ssh -a`",
+    "limit": "At most this many nodes, those first that search data calls vulnerable",
+    "profile": "Profile of ~/.chef/credentials",
+}
+WHAT = {"advisory": "A CVE, a name such as heartbleed, or a .toml file; may be repeated (default: invoke.yaml's)"}
+SSH = {
+    "ssh_user": "User to log in as",
+    "ssh_identity_file": "Private key file",
+    "ssh_port": "Port of sshd on the nodes",
+    "ssh_gateway": "Jump host, [user@]host[:port]",
+    "ssh_config": "ssh_config file in place of ~/.ssh/config",
+    "sudo": "Become root by sudo, which must not want a password",
+    "concurrency": "Nodes at once (default 50)",
+    "timeout": "Seconds a node may take in all (default 1800)",
+}
+SHORT = {
+    "ssh_user": "x", "ssh_identity_file": "i", "ssh_port": "p", "ssh_gateway": "G", "concurrency": "C",
+    "address_attribute": "a",
+}
+
+
+def short(*groups: Mapping[str, str]) -> dict[str, str]:
+    """Return knife's letters for the flags in these groups."""
+    return {flag: letter for flag, letter in SHORT.items() if any(flag in group for group in groups)}
+
+
+def settings_of(context, flags: Mapping[str, object], whom: bool = True) -> Settings:
+    """Return a verb's settings from its flags and invoke.yaml; `whom` asks that an environment or a query is said."""
+    if context.config.run.dry:
+        raise SettingsError("invoke's own --dry holds back nothing that Styptic does; `invoke plan` changes nothing.")
+    settings = load(flags, plain(context.config.get("styptic", {})))
+    return somebody_meant(settings) if whom else settings
+
+
+def plain(value):
+    """Return a value of Invoke's configuration, whose tables are proxies, as plain Python."""
+    if hasattr(value, "keys"):
+        return {str(key): plain(value[key]) for key in value.keys()}  # noqa: SIM118 - a proxy iterates over attributes
+    return [plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def advisories_of(settings: Settings) -> list:
+    """Return the advisories asked for; raises SettingsError when none is named, AdvisoryError for a wrong one."""
+    from generator import advisory
+
+    if not settings.advisories:
+        raise SettingsError("say which: --advisory CVE-2014-0160, or `advisories:` under styptic in invoke.yaml.")
+    return advisory.load(settings.advisories)
+
+
+def make_report_directory(settings: Settings) -> None:
+    """Make the directory for the report before anything is done that it would have to tell of."""
+    if settings.report is None:
+        return
+    try:
+        Path(settings.report).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.report):
+            pass
+    except OSError as error:
+        raise SettingsError(f"--report {settings.report} cannot be written to: {error.strerror}.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """The Chef server and the settings that led to it."""
+
+    server: object
+    config: object
+
+
+@contextmanager
+def shop(settings: Settings) -> Iterator[Shop]:
+    """Open the Chef server that knife would use."""
+    from fleet.chef import config as chef_config
+    from fleet.chef.server import ChefServer
+
+    config = chef_config.load(settings.profile)
+    with ChefServer(config) as server:
+        yield Shop(server, config)
+
+
+def nodes_of(server, settings: Settings) -> list[Node]:
+    """Return the nodes that are meant, sorted by name; raises NoNodesError when there is none."""
+    from fleet.chef import search
+
+    found = search.find_nodes(
+        server, environment=settings.environment, query=settings.query, address_attribute=settings.address_attribute,
+    )
+    if not found:
+        raise NoNodesError(
+            f"no node of {settings.whom} matched on {server.url}; `invoke nodes --env '*'` shows what there is."
+        )
+    return found
+
+
+def heading(server, settings: Settings, made: Plan, advisories: Sequence) -> Iterator[str]:
+    """Yield what a patch of this plan is about, a line each."""
+    first = f", first {clean(made.asked[0].name, 100)} alone" if made.asked else ""
+    yield f"Chef server  {clean(server.url)}"
+    yield f"whom         {clean(settings.whom)}"
+    yield f"advisories   {', '.join(clean(each.id) for each in advisories)}"
+    yield f"nodes        {len(made.asked)} to connect to{first}; {len(made.left_out)} left out"
+    yield f"converge     {'whole run lists' if settings.full_run else 'recipe[openssl_patch] alone'}"
+
+
+def ask(server, settings: Settings, made: Plan, advisories: Sequence) -> None:
+    """Have a person agree before anything changes; raises SettingsError where nobody does or nobody can be asked.
+
+    `--yes` is agreement. Every environment at once wants a word typed, a single one a yes; a plan that touches no node
+    wants nothing.
+    """
+    if settings.yes or not made.asked:
+        return
+    if not all(stream and stream.isatty() for stream in (sys.stdin, sys.stdout)):
+        raise SettingsError("there is no terminal to ask at, so nothing was changed; give --yes to go on without.")
+    for line in heading(server, settings, made, advisories):
+        print(line)
+    word = "everywhere" if settings.env == EVERYWHERE else "yes"
+    try:
+        answer = input(f"Patch them? Type {word} to go on: ")
+    except (EOFError, KeyboardInterrupt, UnicodeDecodeError):
+        print()  # the prompt's line has no end yet
+        answer = ""
+    if answer.strip().lower() not in ({"everywhere"} if word == "everywhere" else {"yes", "y"}):
+        raise SettingsError("not confirmed; nothing was changed.")

@@ -1,0 +1,280 @@
+"""What a rollout shows: a line a node in a pipe, a table on a real pseudo-terminal, nothing that a node smuggles."""
+
+import io
+import os
+import pty
+import re
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet import console, rollout
+from fleet.node import Node, State
+from fleet.report.record import Outcome
+from fleet.rollout import Rollout, begun
+
+HOSTILE = "\x1b[2J\x1b]0;root\x07\u202e<b>[red]" + "x" * 100_000
+# The control sequences that rich's table is made of: colours, erasing a line, going up, hiding the cursor.
+RICH = re.compile(r"\x1b\[(?:[0-9;]*m|2K|1A|\?25[lh])|\r")
+
+
+def ended(name="web1", state=State.PATCHED, error=None, todo=None, seconds=1.23, **values) -> Outcome:
+    outcome = begun(Node(name, "production", "192.0.2.1"), 1, state, error)
+    outcome.todo, outcome.record.seconds = todo, seconds
+    for key, value in values.items():
+        setattr(outcome.record, key, value)
+    return outcome
+
+
+def rolled(*outcomes, stopped=None) -> Rollout:
+    return Rollout({outcome.record.name: outcome for outcome in outcomes}, stopped)
+
+
+def said(*outcomes, stopped=None, whom="production") -> list[str]:
+    return list(console.conclusion(rolled(*outcomes, stopped=stopped), whom))
+
+
+class Terminal:
+    """A pseudo-terminal: `stream` is what a program writes to, `seen()` ends it and returns what arrived."""
+
+    def __init__(self):
+        self.master, slave = pty.openpty()
+        self.stream = os.fdopen(slave, "w", encoding="utf-8")
+        self.arrived = bytearray()
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
+
+    def read(self):
+        try:
+            while piece := os.read(self.master, 65536):
+                self.arrived += piece
+        except OSError:  # EIO: nobody holds the other end any more
+            pass
+
+    def seen(self) -> str:
+        self.stream.close()
+        self.reader.join(30)
+        os.close(self.master)
+        return self.arrived.decode()
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("LINES", "30")
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+@pytest.fixture
+def terminal(environment):
+    return Terminal()
+
+
+def test_a_pipe_sees_one_line_a_node():
+    stream = io.StringIO()
+    shown = console.for_stream(stream)
+    shown.begin(2)
+    shown.step("web1", "converge")
+    shown.ended(ended(
+        packages_before={"libssl3": "3.0.15", "openssl": "3.0.17"}, actions=["restarted nginx"],
+        packages_after={"libssl3": "3.0.17", "openssl": "3.0.17", "libssl1.1": "1.1.1w"},
+    ))
+    shown.ended(ended("web2", State.FAILED, "chef-client ended with 1:\nno mirror"))
+    shown.ended(ended("web3", State.ALREADY_PATCHED, packages_after={"openssl": "3.0.17"}))
+    shown.close()
+    assert stream.getvalue() == (
+        "web1  patched  1.2 s  libssl1.1 absent -> 1.1.1w; libssl3 3.0.15 -> 3.0.17; restarted nginx\n"
+        "web2  failed  1.2 s  chef-client ended with 1: no mirror\n"
+        "web3  already_patched  1.2 s\n"
+    )
+
+
+def test_quiet_leaves_all_to_the_conclusion():
+    stream = io.StringIO()
+    shown = console.for_stream(stream, quiet=True)
+    shown.begin(1)
+    shown.ended(ended())
+    shown.close()
+    assert stream.getvalue() == ""
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=50), st.sampled_from(State))
+def test_whatever_a_node_says_is_one_line(text, state):
+    stream = io.StringIO()
+    outcome = ended(
+        text, state, text or None, text, packages_before={text: "1"}, packages_after={text: text}, actions=[text]
+    )
+    console.Lines(stream).ended(outcome)
+    lines = [stream.getvalue().removesuffix("\n"), *said(outcome, whom=text, stopped=text or None)]
+    for line in lines:
+        assert line.isprintable()
+
+
+def test_a_hostile_node_stays_short_and_harmless():
+    hostile = ended(
+        HOSTILE, State.FAILED, HOSTILE, HOSTILE, packages_before={"openssl": "1"}, packages_after={HOSTILE: HOSTILE}
+    )
+    stream = io.StringIO()
+    console.Lines(stream).ended(hostile)
+    for line in [stream.getvalue()[:-1], *said(hostile, whom=HOSTILE)]:
+        assert line.isprintable()
+        assert len(line) < 1000
+    hostile.record.error = None
+    assert len(console.told(hostile)) < 1000
+
+
+@pytest.mark.parametrize("breaks", ["pipe", "disk"])
+def test_a_stream_that_takes_no_more_ends_nothing(breaks):
+    if breaks == "pipe":
+        reader, writer = os.pipe()
+        os.close(reader)
+    else:
+        writer = os.open("/dev/full", os.O_WRONLY)
+    with os.fdopen(writer, "w") as stream:
+        shown = console.for_stream(stream)
+        for number in range(3):
+            shown.ended(ended(f"web{number}"))
+        shown.say("x" * 100_000)
+
+
+def test_a_terminal_sees_a_table_a_bar_and_what_needs_a_person(terminal):
+    shown = console.for_stream(terminal.stream)
+    assert isinstance(shown, console.Live)
+    shown.begin(4)
+    shown.step("web1", "connect")
+    shown.step("web9", "converge")
+    shown.live.refresh()
+    shown.ended(ended("web1", actions=["restarted nginx"]))
+    shown.ended(ended("web2", State.FAILED, "no chef-client on it"))
+    shown.ended(ended("win1", State.SKIPPED, "not a platform"))
+    shown.live.refresh()
+    shown.close()
+    plain = RICH.sub("", terminal.seen())
+    assert "web9  converge" in plain
+    assert "restarted nginx" in plain
+    assert "3/4" in plain
+    assert "web2  failed  no chef-client on it\n" in plain, "above the table, for good"
+    assert "win1  skipped  not a platform\n" not in plain
+
+
+def test_a_table_with_every_node_stays_and_a_larger_one_goes(environment):
+    stands = []
+    for count in (3, 40):
+        terminal = Terminal()
+        shown = console.for_stream(terminal.stream)
+        shown.begin(count)
+        for number in range(count):
+            shown.ended(ended(f"web{number}"))
+        shown.close()
+        # Going up a line and erasing it is how rich takes a table away: more often than it drew anew when it is gone.
+        after = terminal.seen().rpartition(f"{count}/{count}")[2]
+        stands.append("\x1b[1A" not in after)
+    assert stands == [True, False]
+
+
+def test_a_hostile_node_moves_no_terminal(terminal):
+    shown = console.for_stream(terminal.stream)
+    shown.begin(3)
+    shown.step(HOSTILE, "connect")
+    shown.live.refresh()
+    shown.ended(ended(HOSTILE, State.FAILED, HOSTILE))
+    shown.ended(ended("b", State.PATCHED, packages_before={"o": "1"}, packages_after={"o": HOSTILE}, actions=[HOSTILE]))
+    shown.live.refresh()
+    shown.close()
+    seen = terminal.seen()
+    rest = RICH.sub("", seen).replace("\n", "")
+    assert rest.isprintable()
+    assert "[red]" in rest, "markup of a node is text"
+    assert len(seen) < 20_000
+
+
+def test_a_terminal_that_hangs_up_ends_nothing(environment):
+    master, slave = pty.openpty()
+    with os.fdopen(slave, "w") as stream:
+        shown = console.for_stream(stream)
+        shown.begin(2)
+        os.close(master)  # what is written from here on fails with EIO
+        shown.ended(ended("web1", State.FAILED, "x"))
+        shown.live.refresh()
+        shown.close()
+        shown.say("over")
+
+
+@pytest.mark.parametrize("term", ["dumb", "unknown", None])
+def test_a_terminal_that_cannot_move_sees_lines(terminal, environment, term):
+    environment.delenv("TERM")
+    if term:
+        environment.setenv("TERM", term)
+    shown = console.for_stream(terminal.stream)
+    shown.begin(1)
+    shown.ended(ended())
+    shown.close()
+    assert terminal.seen() == "web1  patched  1.2 s\r\n"
+
+
+def test_the_conclusion_says_that_all_is_well():
+    assert said(ended("web1"), ended("web2", State.ALREADY_PATCHED), ended("web3", State.NOT_AFFECTED)) == [
+        "production: 3 of 3 nodes are good and verified (1 patched, 1 already patched, 1 not affected)."
+    ]
+
+
+def test_the_conclusion_names_who_needs_a_person_the_worst_first():
+    outcomes = [
+        ended("web4", State.UNREACHABLE, "no route"), ended("web3", State.STALE, "mysqld", "restart mysqld"),
+        ended("web2", State.FAILED, "no mirror", "mend it"), ended("web1"),
+    ]
+    assert said(*outcomes) == [
+        "production: 3 of 4 nodes are not good (1 failed, 1 stale, 1 unreachable, 1 patched).",
+        "  web2 (failed): no mirror",
+        "    to do: mend it",
+        "  web3 (stale): mysqld",
+        "    to do: restart mysqld",
+        "  web4 (unreachable): no route",
+    ]
+
+
+def test_nodes_left_alone_are_told_together():
+    later = [ended(f"n{number}", State.SKIPPED, "left for later by --limit 1") for number in range(1, 10)]
+    assert said(ended("web1"), *later, ended("win1", State.SKIPPED, "windows 10 is not a platform")) == [
+        "production: 1 of 11 nodes are good and verified (10 skipped, 1 patched).",
+        "  n1, n2, n3, n4, n5 and 4 more (skipped): left for later by --limit 1",
+        "  win1 (skipped): windows 10 is not a platform",
+    ]
+
+
+def test_a_stop_is_said_first():
+    stopped = "the canary n1 failed"
+    spared = [ended(name, State.SKIPPED, f"not touched: {stopped}") for name in ("n2", "n3")]
+    assert said(ended("n1", State.FAILED, "no mirror"), *spared, stopped=stopped) == [
+        "Stopped: the canary n1 failed; 2 of 3 nodes of production left alone (1 failed, 2 skipped).",
+        "  n1 (failed): no mirror",
+        "  n2, n3 (skipped): not touched: the canary n1 failed",
+    ]
+
+
+def test_an_interruption_says_who_was_under_way():
+    under_way = ended("n2", State.PENDING, "interrupted on its way")
+    assert said(ended("n1"), under_way, ended("n3", State.PENDING), ended("n4", State.PENDING)) == [
+        "production: 3 of 4 nodes are not good (3 pending, 1 patched).",
+        "  n2 (pending): interrupted on its way",
+        "  n3, n4 (pending): not reached",
+    ]
+
+
+def test_nobody_asked_is_said():
+    assert said(ended("win1", State.SKIPPED, "windows"))[0] == "production: none of 1 nodes was asked."
+    assert said() == ["production: none of 0 nodes was asked."]
+
+
+def test_every_state_has_its_place():
+    assert sorted(console.ORDER) == sorted(State)
+    for state in State:
+        outcome = ended(state=state)
+        lines = said(outcome)
+        assert (len(lines) == 1) is (state.good)
+        assert rollout.prepare([], [outcome]).outcomes == {"web1": outcome}

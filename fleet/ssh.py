@@ -137,7 +137,7 @@ class Connection:
         where it did not end in time (it may run on), NodeError where the connection broke or sudo refused.
         """
         words = ["env", "LC_ALL=C", "sudo", "-n", "--", *argv] if sudo else argv
-        what = clean(join(argv).split("\n", 1)[0], 60)
+        what = clean(" ".join(word if len(word) <= 40 and "\n" not in word else "…" for word in argv), 80)
         session = Session(limit)
         channel = None
         clock = asyncio.timeout(timeout)
@@ -173,16 +173,16 @@ class Connection:
 
 def refuse_sudo(answer: Answer, user: str) -> None:
     """Raise NodeError where sudo(8) itself, or the lack of it, is why nothing ran."""
-    said = last_lines(answer.stderr, 3)
     if answer.rc == 0 or answer.stdout:
         return
-    instead = f"let sudoers give {clean(user, 60)} NOPASSWD for ALL, or give --ssh-user root"
+    said = last_lines(answer.stderr, 1)  # sudo's warnings come first, a command's own words after them
     low = said.lower()
     if answer.rc == 127 and "sudo" in low:
         raise NodeError("there is no sudo on it: log in as root with --ssh-user root, or install sudo.")
-    refused = "sudo: " in low or "sudoers" in low or "is not allowed to execute" in low
-    if answer.rc != 1 or not refused or "command not found" in low:
+    refused = low.startswith("sudo: ") or "sudoers" in low or "is not allowed to execute" in low
+    if answer.rc != 1 or not refused or "command not found" in low or "unable to resolve host" in low:
         return
+    instead = f"let sudoers give {clean(user, 60)} NOPASSWD for ALL, or give --ssh-user root"
     if "tty" in low:
         raise NodeError(f"its sudo wants a terminal: take requiretty out of its sudoers for {clean(user, 60)}.")
     if "password" in low:

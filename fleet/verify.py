@@ -52,7 +52,10 @@ class Verifier:
         NodeError where not one check ran: that proves nothing.
         """
         async with self.turns:
-            worker = self.idle.pop() if self.idle else await Worker.start()
+            try:
+                worker = self.idle.pop() if self.idle else await Worker.start()
+            except OSError as error:
+                raise NodeError(f"no process could be started to check it: {error.strerror}.") from error
             try:
                 async with asyncio.timeout(SECONDS) as clock:
                     checks = await worker.prove({"advisories": self.advisories, "tls": list(tls)}, connection, sudo)
@@ -79,7 +82,8 @@ class Worker:
     async def start(cls) -> "Worker":
         """Start one. Its output goes nowhere, its errors to us, a Ctrl-C of the terminal's to us alone."""
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, contextlib.ExitStack() as unless_started:
+            unless_started.callback(ours.close)
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "fleet.proof_worker", str(theirs.fileno()),
                 pass_fds=[theirs.fileno()], cwd=ROOT, start_new_session=True, stdin=asyncio.subprocess.DEVNULL,
@@ -87,6 +91,7 @@ class Worker:
                 env={name: value for name, value in os.environ.items() if name not in UNSET}
                 | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
             )
+            unless_started.pop_all()
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE)
         return cls(process, reader, writer)
 

@@ -83,7 +83,9 @@ def build(mirror: Mirror) -> dict[str, Path]:
         for stale in set((host.cache() / "bases").glob("*")) - set(roots.values()):
             shutil.rmtree(stale)
         with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda name: bootstrap(BASES[name], mirror, roots[name]), set(missing) - {"legacy"}))
+            clients = pool.map(lambda name: bootstrap(BASES[name], mirror, roots[name]), set(missing) - {"legacy"})
+            for client_is in set(clients):
+                host.say(f"chef-client in the nodes: {client_is}")
         if "legacy" in missing:
             derive_legacy(roots["light"], roots["legacy"])
     return roots
@@ -97,8 +99,8 @@ def directory(base: Base, mirror: Mirror) -> Path:
     return host.cache() / "bases" / f"{base.name}-{key}"
 
 
-def bootstrap(base: Base, mirror: Mirror, target: Path) -> None:
-    """Make a root file system with mmdebstrap(1), then the lab's users and settings in it."""
+def bootstrap(base: Base, mirror: Mirror, target: Path) -> str:
+    """Make a root file system with mmdebstrap(1), then the lab's users and settings in it; return its chef-client."""
     made = target.with_suffix(".new")
     shutil.rmtree(made, ignore_errors=True)
     made.parent.mkdir(parents=True, exist_ok=True)
@@ -119,10 +121,11 @@ def bootstrap(base: Base, mirror: Mirror, target: Path) -> None:
     host.run(*build, env={"PATH": f"{programs}:{os.environ['PATH']}"})
     if "nginx" in base.services:
         (made / "etc/nginx/sites-available/default").write_text(NGINX)
-    run_inside(made, SETTLE)
-    give_client(made)
+    chosen = give_client(made)
+    run_inside(made, SETTLE)  # last: it takes the way to the mirror away
     record_ohai(made)
     made.rename(target)
+    return chosen
 
 
 def derive_legacy(light: Path, target: Path) -> None:
@@ -135,17 +138,16 @@ def derive_legacy(light: Path, target: Path) -> None:
     made.rename(target)
 
 
-def give_client(root: Path) -> None:
-    """Put a real chef-client into a base where one can be had, else the way to the stand-in; say which."""
+def give_client(root: Path) -> str:
+    """Put a real chef-client into a base where one can be had, else the way to the stand-in; return which, in words."""
     if client.copy_machines(root):
-        host.say(f"the nodes run this machine's own {client.machines()}")
-        return
+        return f"this machine's own {client.machines()}"
     try:
         run_inside(root, client.INSTALL_GEM, network=True)
-        host.say("the nodes run chef-client from its gem")
     except LabError:
         run_inside(root, client.LINK_STANDIN)
-        host.say("no real chef-client can be had here: the nodes run the lab's stand-in")
+        return "the lab's stand-in, because no real one can be had here"
+    return "the real one, from its gem"
 
 
 def run_inside(root: Path, script: str, network: bool = False) -> str:

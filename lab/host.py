@@ -22,6 +22,7 @@ TOOLS = ("goiardi", "mmdebstrap", "tini")
 #: Programs the machine itself must have, and the Debian package that brings each.
 PROGRAMS = {
     "ip": "iproute2",
+    "mount": "mount",
     "nsenter": "util-linux",
     "unshare": "util-linux",
     "setpriv": "util-linux",

@@ -131,7 +131,8 @@ def answers(node: LabNode, told: TextIO) -> None:
     within = ["nsenter", "--target", pid, "--mount", "--uts", "--ipc", "--net", "--pid"]
     if node.init == "systemd":
         # Until systemd has booted, PAM refuses every login but root's. It is "degraded" where a unit needs hardware.
-        subprocess.run([*within, "systemctl", "is-system-running", "--wait"], stdout=subprocess.DEVNULL, check=False)
+        booted = ["timeout", str(events.LIMIT), "systemctl", "is-system-running", "--wait"]
+        subprocess.run([*within, *booted], stdout=subprocess.DEVNULL, check=False)
     host.run(*within, "apt-get", "-qq", "update")
 
 

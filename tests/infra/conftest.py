@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from generator import advisory, platforms, probe, services, tls
-from generator.errors import StypticError
+from generator.errors import ProbeError, StypticError
 from generator.shell import join
 
 DEFAULT = "CVE-2014-0160"
@@ -108,7 +108,7 @@ def told(host) -> Told:
     """Ask a host, in one command."""
     names = sorted({name for service in services.load().values() for name in service.names})
     script = ASK.replace("@UNITS@", join(f"{name}.service" for name in names)).replace("@NAMES@", join(names))
-    answer = host.run("sh -c %s", script + probe.command()).stdout_bytes.decode(errors="replace")
+    answer = answer_of(host, script + probe.command())
     head, mark, rest = answer.partition(probe.FIRST)
     lines = head.splitlines()
     if "styptic-check 1" not in lines or not mark:
@@ -119,22 +119,39 @@ def told(host) -> Told:
         pytest.fail("the login is not root's and sees not every process: give --sudo, or log in as root", pytrace=False)
     if "packages" not in said:
         pytest.fail("neither dpkg-query nor rpm answered on the host", pytrace=False)
-    try:
-        findings = probe.parse(mark + rest)
-    except StypticError as error:
-        pytest.fail(str(error), pytrace=False)
-    return Told(*platform_of(said), packages_of(fields), findings, (*dead_units(fields, said), *dead_scripts(fields)))
+    dead = (*whole(dead_units, fields), *dead_scripts(fields))
+    return Told(*platform_of(said), packages_of(fields), whole(probe.parse, mark + rest), dead)
 
 
 @pytest.fixture(scope="module")
 def answering(host, request) -> tuple[int, ...]:
     """The ports of --tls-port that answer a TLS handshake."""
     ports = sorted(set(request.config.getoption("tls_ports")))
-    answer = host.run("sh -c %s", tls.command(ports)).stdout_bytes.decode(errors="replace")
+    return whole(tls.parse, answer_of(host, tls.command(ports)))
+
+
+def answer_of(host, script: str) -> str:
+    """Return what a program for sh prints on a host; a host that cannot be asked fails in one line."""
+    trouble = None
     try:
-        return tls.parse(answer)
+        answer = host.run("sh -c %s", script)
+        if answer.rc and not answer.stdout_bytes:
+            trouble = answer.stderr_bytes
+    except RuntimeError as error:  # testinfra's way to say that ssh(1) failed: its result is the argument
+        trouble = getattr(error.args[0], "stderr_bytes", str(error).encode())
+    if trouble is not None:
+        said = " ".join(trouble.decode(errors="replace").split())[-300:]
+        pytest.fail(f"the host cannot be asked: {said or 'it gives no reason'}", pytrace=False)
+    return answer.stdout_bytes.decode(errors="replace")
+
+
+def whole(parse, answer):
+    """Return `parse(answer)`; an answer that is not whole fails in one line."""
+    try:
+        return parse(answer)
     except StypticError as error:
-        pytest.fail(str(error), pytrace=False)
+        reason = str(error)
+    return pytest.fail(reason, pytrace=False)
 
 
 def platform_of(said: Mapping[str, list[str]]) -> tuple[str, str]:
@@ -159,23 +176,27 @@ def packages_of(fields: list[list[str]]) -> dict[str, str]:
     }
 
 
-def dead_units(fields: list[list[str]], said: Mapping[str, list[str]]) -> list[str]:
-    """Return the systemd units that failed since OpenSSL was last installed.
+def dead_units(fields: list[list[str]]) -> list[str]:
+    """Return the systemd units that failed since OpenSSL was last installed; raises ProbeError.
 
     One that failed before that was not running when the library was replaced, and the patch has not stopped it.
     """
+    said = {each[0]: each[1] for each in fields if len(each) == 2}
     installed = max((int(each[1]) for each in fields if each[0] == "installed" and each[1].isdecimal()), default=0)
-    clock, up = float(said["clock"][0]), float(said["up"][0])
     dead, unit = [], {}
-    for line in [*(each[1] for each in fields if each[0] == "unit" and len(each) == 2), ""]:
-        if line:
-            key, _, value = line.partition("=")
-            unit[key] = value
-            continue
-        entered = int(unit.get("InactiveEnterTimestampMonotonic") or 0) / 1e6  # us since boot, systemd's D-Bus API
-        if unit.get("ActiveState") == "failed" and clock - up + entered >= installed - 1:
-            dead.append(unit.get("Id", "?"))
-        unit = {}
+    try:
+        booted = float(said["clock"]) - float(said["up"])
+        for line in [*(each[1] for each in fields if each[0] == "unit" and len(each) == 2), ""]:
+            if line:
+                key, _, value = line.partition("=")
+                unit[key] = value
+                continue
+            entered = int(unit.get("InactiveEnterTimestampMonotonic") or 0) / 1e6  # us since boot, systemd's D-Bus API
+            if unit.get("ActiveState") == "failed" and booted + entered >= installed - 1:
+                dead.append(unit.get("Id", "?"))
+            unit = {}
+    except (KeyError, ValueError) as error:
+        raise ProbeError("the host did not say its clock, its uptime and how its units are.") from error
     return dead
 
 

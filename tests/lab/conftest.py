@@ -27,11 +27,12 @@ RESTLESS = ("dentry-state", "file-nr", "inode-", "aio-nr", "random", "ns_last_pi
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "last: takes the lab down; runs after all others, in the order of its file")
+    config.addinivalue_line("markers", "last: takes the lab down, so it runs after all others")
 
 
 def pytest_collection_modifyitems(config, items):
     last = [item for item in items if item.get_closest_marker("last")]
+    last.sort(key=lambda item: "lab" not in item.fixturenames)  # those that still want the shared one come first
     if USE_CURRENT and last:
         config.hook.pytest_deselected(items=last)
     items[:] = [item for item in items if item not in last] + ([] if USE_CURRENT else last)

@@ -17,7 +17,7 @@ import pytest
 
 from fleet.chef import search
 from generator import advisory, versions
-from lab import cgroups, host, legacy, lock, mirror, network, registry
+from lab import bases, cgroups, host, legacy, lock, mirror, network, registry
 from lab import lab as labs
 from lab.host import ROOT, RUN, LabError
 from lab.lab import FLEET, Lab
@@ -34,6 +34,14 @@ def openssl(lab, name):
     """Return a node's OpenSSL packages, name to version."""
     query = "dpkg-query --show --showformat '${Package} ${Version}\\n' openssl 'libssl[0-9]*'"
     return dict(line.split() for line in sh(lab, name, query).splitlines())
+
+
+@pytest.fixture(scope="module")
+def fresh(lab):
+    """The lab with its own nodes as they come up."""
+    for name in FLEET_NAMES:
+        lab.reset(name)
+    return lab
 
 
 @pytest.fixture
@@ -88,25 +96,25 @@ def test_the_web_nodes_answer_tls(lab, name):
         assert secure.version() in ("TLSv1.2", "TLSv1.3")
 
 
-def test_the_advisory_is_lab_equipment_and_calls_old_vulnerable_and_new_fixed(lab):
-    found, = advisory.load([str(lab.advisory)])
+def test_the_advisory_is_lab_equipment_and_calls_old_vulnerable_and_new_fixed(fresh):
+    found, = advisory.load([str(fresh.advisory)])
     assert found.lab
     fixed, = found.fixed
     for name in ("web1", "web2", "staging1"):
-        assert versions.verdict(found, *platform(name), openssl(lab, name)).kind == "vulnerable"
-        candidates = sh(lab, name, "apt-cache policy openssl libssl[0-9]* | sed -n 's/^  Candidate: //p'").split()
+        assert versions.verdict(found, *platform(name), openssl(fresh, name)).kind == "vulnerable"
+        candidates = sh(fresh, name, "apt-cache policy openssl libssl[0-9]* | sed -n 's/^  Candidate: //p'").split()
         assert set(candidates) == {fixed.version}
-        upgraded = dict.fromkeys(openssl(lab, name), fixed.version)
+        upgraded = dict.fromkeys(openssl(fresh, name), fixed.version)
         assert versions.verdict(found, *platform(name), upgraded).kind == "fixed"
 
 
-def test_heartbleeds_own_row_is_about_the_legacy_node(lab):
+def test_heartbleeds_own_row_is_about_the_legacy_node(fresh):
     heartbleed, = advisory.load(["CVE-2014-0160"])
-    has = openssl(lab, "legacy1")
+    has = openssl(fresh, "legacy1")
     packages = {name: has[name] for name in ("openssl", "libssl1.0.0")}
     assert packages == dict.fromkeys(packages, legacy.VULNERABLE)
     assert versions.verdict(heartbleed, *platform("legacy1"), packages).kind == "vulnerable"
-    assert sh(lab, "legacy1", "apt-cache policy openssl | sed -n 's/^  Candidate: //p'").strip() == legacy.FIXED
+    assert sh(fresh, "legacy1", "apt-cache policy openssl | sed -n 's/^  Candidate: //p'").strip() == legacy.FIXED
 
 
 def platform(name):
@@ -131,7 +139,7 @@ def test_a_reload_leaves_the_old_library_in_the_legacy_service_and_a_restart_doe
         lab.remove("legacy2")
 
 
-def test_the_chef_server_knows_what_is_on_the_nodes(lab):
+def test_the_chef_server_knows_what_is_on_the_nodes(fresh):
     with registry.connect() as server:
         production = {node.name: node for node in search.find_nodes(server, environment="production")}
         staging = {node.name for node in search.find_nodes(server, environment="staging")}
@@ -139,7 +147,7 @@ def test_the_chef_server_knows_what_is_on_the_nodes(lab):
     assert "staging1" in staging
     for name in ("web1", "web2", "legacy1"):
         assert production[name].address == name
-        assert production[name].packages.items() >= openssl(lab, name).items()
+        assert production[name].packages.items() >= openssl(fresh, name).items()
 
 
 def test_the_settings_for_knife_are_found_from_the_checkout_and_are_for_the_owner_alone(lab):
@@ -188,10 +196,40 @@ def test_a_wrong_node_is_refused_by_name(lab, arguments, named):
     assert set(FLEET_NAMES) <= set(Lab.current().nodes)
 
 
+def run_verb(*words):
+    """Run a verb as a user does; return exit code, output and errors."""
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", *words], cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_status_lists_every_node_with_its_openssl_and_says_which_has_ended(lab, node):
+    lab.exec(node.name, ["sh", "-c", "kill -KILL -1"])  # tini ends with its last child
+    cgroups.wait_empty(cgroups.top() / node.name)
+    code, said, _ = run_verb("lab.status")
+    lines = {line.split()[0]: line for line in said.splitlines()}
+    assert code == 0
+    assert all(f"openssl={openssl(lab, name)['openssl']}" in lines[name] for name in FLEET_NAMES)
+    assert lines[node.name].endswith("(ended)")
+    lab.reset(node.name)
+    assert sh(lab, node.name, "hostname") == f"{node.name}\n"
+
+
+def test_lab_ssh_runs_a_command_and_ends_with_its_code(lab):
+    assert run_verb("lab.ssh", "--node", "web2", "--command", "hostname; exit 7")[:2] == (7, "web2\n")
+    code, _, said = run_verb("lab.ssh", "--node", "web77")
+    assert (code, said) == (1, f"styptic: the lab has no node 'web77'; it has {', '.join(sorted(lab.nodes))}.\n")
+
+
 def test_a_second_lab_is_refused_with_whose_the_first_is(lab):
     with pytest.raises(LabError, match=r"a lab is up already \(by .*process [0-9]+.*invoke lab\.down"):
         Lab.up()
-    assert "web1" in sh(lab, "web1", "hostname")
+    code, said, complaint = run_verb("lab.up")
+    assert (code, said) == (1, "")
+    assert complaint.count("\n") == 1
+    assert sh(lab, "web1", "hostname") == "web1\n"
 
 
 def test_without_a_second_version_in_the_mirror_the_first_is_repacked_and_installs(lab, node, tmp_path):
@@ -208,6 +246,34 @@ def test_without_a_second_version_in_the_mirror_the_first_is_repacked_and_instal
         lab.exec(node.name, ["sh", "-c", f"cat > /root/{number}.deb"], input=archive.read_bytes(), check=True)
     sh(lab, node.name, "dpkg --install /root/*.deb && apt-get check && openssl version")
     assert set(openssl(lab, node.name).values()) == {newer}
+
+
+def test_a_base_is_named_by_all_that_goes_into_it():
+    apt = mirror.read()
+    web = bases.directory(bases.BASES["web"], apt)
+    assert bases.directory(bases.BASES["web"], mirror.read()) == web
+    assert bases.directory(bases.BASES["web"], replace(apt, older="1")) != web
+    assert bases.directory(bases.BASES["light"], apt).name.startswith("light-")
+
+
+def test_a_chef_client_of_the_machine_is_taken_whole(tmp_path):
+    # There is no real one here: a script stands in its place, in a mount namespace, so that the machine has none after.
+    script = f"""
+    mount -t tmpfs none /opt
+    mkdir -p /opt/chef/bin {tmp_path}/opt {tmp_path}/usr/bin /opt/on-path
+    printf '#!/bin/sh\necho Chef Infra Client: 18.0.0\n' >/opt/chef/bin/chef-client
+    chmod +x /opt/chef/bin/chef-client
+    ln -s /opt/chef/bin/chef-client /opt/on-path/chef-client
+    PATH=/opt/on-path:$PATH exec {sys.executable} -c '
+from pathlib import Path
+from lab import client
+assert client.copy_machines(Path("{tmp_path}"))
+print(client.described())'"""
+    alone = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script]
+    done = subprocess.run(alone, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "Chef Infra Client: 18.0.0"
+    assert (tmp_path / "opt/chef/bin/chef-client").is_file()
+    assert (tmp_path / "usr/bin/chef-client").readlink().as_posix() == "/opt/chef/bin/chef-client"
 
 
 @pytest.mark.parametrize(

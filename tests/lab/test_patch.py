@@ -1,8 +1,12 @@
 """The main job on real nodes: `invoke patch --env production`, what it proves, and what it leaves alone."""
 
+import os
+import subprocess
 import xml.etree.ElementTree as ET
 
 import pytest
+
+from lab.host import ROOT, RUN
 
 PRODUCTION = ("legacy1", "web1", "web2")
 GONE = ("service", "init")
@@ -87,6 +91,22 @@ def test_the_checks_are_in_junit(operator, patched):
     for suite in suites:
         names = {case.get("name").split("[")[0] for case in suite}
         assert {"state patched", "packages_are_fixed", "no_service_runs_the_old_library"} <= names
+
+
+@pytest.mark.parametrize("user", ["root", "ops"])
+def test_kitchens_verifier_finds_a_patched_node_good(operator, patched, user):
+    """Test Kitchen itself cannot be had here: its shell verifier's variables are set by hand."""
+    assert patched[0].returncode == 0
+    done = subprocess.run(
+        [ROOT / "tests" / "infra" / "run", "--tls-port=443"], capture_output=True, text=True, check=False,
+        env={
+            **os.environ, "KITCHEN_HOSTNAME": operator.lab.nodes["web1"].address, "KITCHEN_PORT": "22",
+            "KITCHEN_USERNAME": user, "KITCHEN_SSH_KEY": str(RUN / "key"),
+            "STYPTIC_ADVISORIES": str(operator.lab.advisory),
+        },
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " 6 passed" in done.stdout
 
 
 def test_the_result_is_for_root_alone(operator, patched):

@@ -362,12 +362,19 @@ def test_keys_are_loaded_once_and_not_by_the_loop(reachable, monkeypatch):
     ("echo 'sudo: a password is required' >&2; exit 1", "wants a password.*NOPASSWD for ALL, or give --ssh-user root"),
     ("echo 'sudo: sorry, you must have a tty to run sudo' >&2; exit 1", "wants a terminal: take requiretty out"),
     ("echo 'ops is not in the sudoers file.' >&2; exit 1", "its sudo refuses .ops is not in the sudoers file"),
+    ("echo 'sudo: /etc/sudoers is world writable' >&2; exit 1", "its sudo refuses .sudo: /etc/sudoers is world"),
     (None, "there is no sudo on it"),
 ])
 def test_a_sudo_that_refuses_is_a_sentence(reachable, tmp_path, script, says):
     """A script in sudo's place says what sudo says: this machine may have none."""
     with pytest.raises(NodeError, match=says):
         under_sudo(reachable, tmp_path / "tools", script, ["echo", "x"])
+
+
+def test_a_command_that_fails_under_sudo_is_not_sudos_refusal(reachable, tmp_path):
+    script = 'echo "sudo: unable to resolve host web1" >&2; shift 2; exec "$@"'
+    answer = under_sudo(reachable, tmp_path / "tools", script, ["sh", "-c", "echo no such file >&2; exit 1"])
+    assert (answer.rc, answer.stderr) == (1, b"sudo: unable to resolve host web1\nno such file\n")
 
 
 def test_under_sudo_a_command_answers_as_ever(reachable, tmp_path):

@@ -145,7 +145,10 @@ def test_a_login_that_is_not_roots_proves_nothing():
     assert all("give --sudo" in message for message in messages.values())
 
 
-@pytest.mark.parametrize("answer", [b"", b"\xff\x00\x1b]0;x\x07", said().replace("\nend\n", "\n").encode()])
+@pytest.mark.parametrize("answer", [
+    b"", b"\xff\x00\x1b]0;x\x07", said().replace("\nend\n", "\n").encode(), said("clock\tlate").encode(),
+    said("unit\tInactiveEnterTimestampMonotonic=never").encode(), said().replace("packages\tdpkg\n", "").encode(),
+])
 def test_an_answer_that_is_not_whole_is_no_pass(answer):
     checks = proven(Saying(answer))
     assert all(check.outcome != "passed" for check in checks.values())

@@ -46,6 +46,9 @@ default['openssl_patch']['services']['stunnel4'] = {
   'test' => [],
 }
 
+# Package lists that are older, in seconds, are fetched again before the upgrade.
+default['openssl_patch']['refresh_seconds'] = 60
+
 # Seconds to wait for a refreshed service's old processes to go.
 default['openssl_patch']['settle_seconds'] = 10
 

@@ -118,11 +118,16 @@ module OpensslPatch
       @failures << "#{action} of #{name} failed: #{e.message.lines.map(&:strip).reject(&:empty?).first(4).join(' / ')}"
     end
 
+    # What a person needs first, the services that could not be refreshed, then the run's own words.
+    def said(error)
+      [*@failures, *error.message.lines.map(&:strip).reject(&:empty?).first(6)].join(' / ')[0, 2000]
+    end
+
     def summary(error)
       {
         'format' => 1,
         'status' => error ? 'failure' : 'success',
-        'error' => error && error.message.lines.map(&:strip).reject(&:empty?).first(6).join(' / '),
+        'error' => error && said(error),
         'cookbook_version' => @run_context.cookbook_collection['openssl_patch'].version,
         'advisories' => @settings['advisories'].to_a,
         'started' => @started.iso8601,

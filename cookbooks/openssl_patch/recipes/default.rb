@@ -45,7 +45,8 @@ end
 end
 
 apt_update 'openssl_patch' do
-  action :update
+  frequency settings['refresh_seconds']
+  action :periodic
   only_if { OpensslPatch::Packages.dpkg? }
 end
 

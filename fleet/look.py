@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fleet import packages
 from fleet.errors import NodeError
 from fleet.text import clean, last_lines
+from generator import packages
 from generator.errors import ProbeError
 
 RESULT = "/var/lib/openssl_patch/result.json"  # written by the recipe, for root alone

@@ -5,22 +5,20 @@ travel, so 10,000 nodes stay small.
 """
 
 import logging
+import math
 import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from fleet.errors import ChefServerError, IncompleteSearchError, NotFoundError, SettingsError
 from fleet.node import Node
+from generator import platforms
 
 PAGE = 1000  # rows a Chef Infra Server gives at most: https://docs.chef.io/chef_search/
 CAP = 10_000  # where Chef Infra Server on OpenSearch stops counting (track_total_hits)
 _EVERYTHING = 2**31 - 1
-# The binary packages that carry OpenSSL on the platforms Chef knows; what is not installed costs a null each.
-OPENSSL_PACKAGES = (
-    "openssl", "libssl0.9.8", "libssl1.0.0", "libssl1.0.2", "libssl1.1", "libssl3", "libssl3t64", "openssl-libs",
-    "openssl098e", "compat-openssl10", "compat-openssl11", "openssl11", "openssl11-libs", "openssl-fips-provider",
-    "libopenssl0_9_8", "libopenssl1_0_0", "libopenssl1_1", "libopenssl3", "openssl-1_0_0", "openssl-1_1", "openssl-3",
-)
+# What is not installed costs a null each.
+OPENSSL_PACKAGES = tuple(sorted({name for names in platforms.PACKAGES.values() for name in names}))
 _ADDRESSES = (("cloud", "public_hostname"), ("fqdn",), ("ipaddress",))
 log = logging.getLogger(__name__)
 
@@ -157,7 +155,7 @@ def _node(row: Mapping, addresses: int, package_names: Sequence[str]) -> Node:
         platform=_text(row.get("platform")) or _text(row.get("os")),
         release=_text(row.get("release")),
         packages={name: version for name, version in packages.items() if version},
-        ohai_time=float(time) if isinstance(time, (int, float)) else None,
+        ohai_time=float(time) if isinstance(time, (int, float)) and math.isfinite(time) else None,
         policy_name=_text(row.get("policy_name")),
     )
 

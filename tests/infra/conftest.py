@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from generator import advisory, platforms, probe, services, tls
+from generator import advisory, packages, platforms, probe, services, tls
 from generator.errors import ProbeError, StypticError
 from generator.shell import join
 
@@ -26,16 +26,11 @@ printf 'clock\t%s\n' "$(date +%s)"
 read -r up _ </proc/uptime && printf 'up\t%s\n' "$up"
 [ ! -r /etc/os-release ] || (. /etc/os-release; printf 'os\t%s\t%s\n' "${ID-}" "${VERSION_ID-}")
 [ ! -r /etc/redhat-release ] || printf 'redhat\t%s\n' "$(head -n 1 /etc/redhat-release)"
-if command -v dpkg-query >/dev/null 2>&1; then
-    dpkg-query -W -f 'package\t${Package}\t${Version}\t${Status}\n' 'openssl*' 'libssl*' 2>/dev/null
-    for list in /var/lib/dpkg/info/libssl*.list /var/lib/dpkg/info/openssl.list; do
-        [ ! -e "$list" ] || printf 'installed\t%s\n' "$(stat -c %Y "$list")"
-    done
-    printf 'packages\tdpkg\n'
-elif command -v rpm >/dev/null 2>&1; then
-    rpm -qa --qf 'package\t%{NAME}\t%{EPOCH}:%{VERSION}-%{RELEASE}\tok installed\ninstalled\t%{INSTALLTIME}\n' \
-        '*openssl*' && printf 'packages\trpm\n'
-fi
+@PACKAGES@
+for list in /var/lib/dpkg/info/libssl*.list /var/lib/dpkg/info/openssl.list; do
+    [ ! -e "$list" ] || printf 'installed\t%s\n' "$(stat -c %Y "$list")"
+done
+if command -v rpm >/dev/null 2>&1; then rpm -qa --qf 'installed\t%{INSTALLTIME}\n' '*openssl*' 2>/dev/null; fi
 if [ -d /run/systemd/system ]; then
     systemctl show -p Id -p ActiveState -p InactiveEnterTimestampMonotonic @UNITS@ 2>/dev/null |
         while IFS= read -r line; do printf 'unit\t%s\n' "$line"; done
@@ -107,7 +102,8 @@ class Told:
 def told(host) -> Told:
     """Ask a host, in one command."""
     names = sorted({name for service in services.load().values() for name in service.names})
-    script = ASK.replace("@UNITS@", join(f"{name}.service" for name in names)).replace("@NAMES@", join(names))
+    script = ASK.replace("@PACKAGES@", packages.SCRIPT).replace("@NAMES@", join(names))
+    script = script.replace("@UNITS@", join(f"{name}.service" for name in names))
     answer = answer_of(host, script + probe.command())
     head, mark, rest = answer.partition(probe.FIRST)
     lines = head.splitlines()
@@ -117,10 +113,8 @@ def told(host) -> Told:
     said = {each[0]: each[1:] for each in fields}
     if said.get("uid") != ["0"]:
         pytest.fail("the login is not root's and sees not every process: give --sudo, or log in as root", pytrace=False)
-    if "packages" not in said:
-        pytest.fail("neither dpkg-query nor rpm answered on the host", pytrace=False)
     dead = (*whole(dead_units, fields), *dead_scripts(fields))
-    return Told(*platform_of(said), packages_of(fields), whole(probe.parse, mark + rest), dead)
+    return Told(*platform_of(said), whole(packages.parse, lines), whole(probe.parse, mark + rest), dead)
 
 
 @pytest.fixture(scope="module")
@@ -164,16 +158,6 @@ def platform_of(said: Mapping[str, list[str]]) -> tuple[str, str]:
         names = {"CentOS": "centos", "Red": "redhat", "Oracle": "oracle", "Scientific": "scientific"}
         return platform or names.get(red.split()[0], ""), found[1]
     return platform, version
-
-
-def packages_of(fields: list[list[str]]) -> dict[str, str]:
-    """Return the OpenSSL packages that are installed, with dpkg's version or rpm's epoch:version-release."""
-    return {
-        each[1]: each[2].replace("(none):", "0:")
-        for each in fields
-        if each[0] == "package" and len(each) == 4 and each[3].endswith("ok installed")
-        if platforms.is_openssl(each[1])
-    }
 
 
 def dead_units(fields: list[list[str]]) -> list[str]:

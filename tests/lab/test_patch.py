@@ -106,7 +106,7 @@ def test_kitchens_verifier_finds_a_patched_node_good(operator, patched, user):
         },
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert " 6 passed" in done.stdout
+    assert " 7 passed" in done.stdout
 
 
 def test_the_result_is_for_root_alone(operator, patched):

@@ -123,14 +123,7 @@ def test_the_documents_invoke_something():
     assert ["patch", "--env", "production", "--advisory", "CVE-2014-0160"] in invocations(documents()[0].read_text())
 
 
-# Verbs that no document names yet. A name that is there by now fails here as well: take it off.
-UNNAMED = {"lab.add", "lab.remove", "lab.reset", "lab.status", "nodes", "push", "render"}
-
-
-@pytest.mark.parametrize("verb", [
-    pytest.param(verb, marks=pytest.mark.xfail(verb in UNNAMED, reason="in no document yet", strict=True))
-    for verb in every_verb()
-])
+@pytest.mark.parametrize("verb", every_verb())
 def test_every_verb_is_named_in_the_documents(verb):
     texts = [path.read_text() for path in documents()]
     invoked = {words[0] for text in texts for words in invocations(text)}

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet import packages
-from generator import platforms
+from generator import packages, platforms
 from generator.errors import ProbeError
 
 DEB = "package\tdpkg\t{}\t{}\tinstall ok installed"

@@ -103,13 +103,6 @@ def test_what_carries_neither_tool_nor_library(name):
     assert not platforms.is_openssl(name)
 
 
-def test_the_chef_search_asks_for_openssl_alone():
-    from fleet.chef.search import OPENSSL_PACKAGES
-
-    other = {name for name in OPENSSL_PACKAGES if not platforms.is_openssl(name)}
-    assert other <= {"openssl-fips-provider"}
-
-
 @pytest.mark.parametrize(("version", "covered"), [
     ("6.0", True), ("6.4", True), ("6.5", False), ("6.10", False), ("5.11", False), ("6", False), ("7.2", False),
 ])

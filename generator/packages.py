@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from fleet.text import clean
+from generator import platforms
 from generator.errors import ProbeError
 
 # Wide enough for every name that generator.platforms.is_openssl knows; what else matches is dropped afterwards.
@@ -36,8 +36,6 @@ def parse(lines: Iterable[str], names: Iterable[str] = ()) -> dict[str, str]:
     there twice (two architectures, an rpm transaction that broke off) the older one counts. Raises ProbeError where no
     package manager gave a whole answer, or an impossible one.
     """
-    from generator import platforms
-
     wanted = set(names)
     found: dict[str, str] = {}
     whole = False
@@ -51,7 +49,7 @@ def parse(lines: Iterable[str], names: Iterable[str] = ()) -> dict[str, str]:
             continue
         version = version.replace("(none):", "0:", 1)
         if not VERSION.fullmatch(version):
-            raise ProbeError(f"the node names a version that no package manager writes: {clean(version, 80)!r}.")
+            raise ProbeError(f"the node names a version that no package manager writes: {version[:80]!r}.")
         found[name] = older(manager, found.get(name, version), version)
     if not whole:
         raise ProbeError("neither dpkg-query nor rpm answered on the node.")

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -198,10 +199,11 @@ def test_nothing_a_process_says_of_itself_becomes_shell_or_a_second_line(tree, s
     assert not Path("pwned").exists()
 
 
-def test_a_really_deleted_library_of_a_real_process(tmp_path):
-    """The tests' directory may lie in /tmp, which does not count, so the copy stands beside the tests for a moment."""
+def test_a_really_deleted_library_of_a_real_process():
+    """The copy stands in the user's home for a moment, because what lies in /tmp does not count."""
     source = next(Path("/usr/lib").glob("*/libcrypto.so.*"), None) or next(Path("/usr/lib64").glob("libcrypto.so.*"))
-    copy = Path(__file__).parent / source.name
+    place = Path(tempfile.mkdtemp(prefix=".styptic-test-", dir=Path.home()))
+    copy = place / source.name
     program = "import ctypes, os, sys; a = sys.argv[1]; ctypes.CDLL(a); os.unlink(a); print('held', flush=1); input()"
     shutil.copy(source, copy)
     try:
@@ -211,7 +213,7 @@ def test_a_really_deleted_library_of_a_real_process(tmp_path):
             asked = subprocess.run(["sh", "-s"], input=probe.command(), text=True, capture_output=True, check=True)
             holder.communicate(b"\n")
     finally:
-        copy.unlink(missing_ok=True)
+        shutil.rmtree(place)
     mine = [each for each in probe.parse(asked.stdout).stale if each.pid == holder.pid]
     assert [each.library for each in mine] == [str(copy)]
 

@@ -47,6 +47,10 @@ class NoNodesError(StypticError):
     exit_code = 10
 
 
+class StoppedError(StypticError):
+    """The rollout was stopped before anything was changed on this node."""
+
+
 class UnreachableError(StypticError, ConnectionError):
     """No connection to a node came about; nothing was changed on it."""
 

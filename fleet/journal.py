@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fleet.errors import SettingsError
+from fleet.settings import file_of
 
 VERSION = 1
 SCHEMA = """
@@ -42,12 +43,13 @@ CREATE INDEX step_of_node ON step (run, node);
 def default_path(environment: Mapping[str, str] = os.environ) -> Path:
     """Return where the journal stands: $STYPTIC_STATE, else styptic/journal.db in the user's state directory.
 
-    Source of the default: XDG Base Directory Specification 0.8, XDG_STATE_HOME (~/.local/state when unset).
+    Source of the default: XDG Base Directory Specification 0.8, XDG_STATE_HOME (~/.local/state when unset). Raises
+    SettingsError for the home of a user there is not.
     """
     if chosen := environment.get("STYPTIC_STATE"):
-        return Path(chosen).expanduser()
+        return file_of(chosen, "STYPTIC_STATE")
     state = environment.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(state).expanduser() / "styptic" / "journal.db"
+    return file_of(state, "XDG_STATE_HOME") / "styptic" / "journal.db"
 
 
 class Journal:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from fleet import look, plan
-from fleet.errors import NodeError, UnreachableError
+from fleet.errors import NodeError, StoppedError, UnreachableError
 from fleet.journal import Journal
 from fleet.look import Look, Result
 from fleet.node import Node, State
 from fleet.report.record import Check, Outcome, node_as_dict
-from fleet.rollout import begun
+from fleet.rollout import Gate, begun
 from fleet.settings import Settings
 from fleet.text import clean, last_lines
 from generator.errors import StypticError
@@ -36,7 +36,7 @@ Prove = Callable[[Node, object, Sequence[int], bool], Awaitable[Sequence[Check]]
 
 @dataclass(slots=True)
 class Patcher:
-    """Takes nodes their way, each once: `await patcher(node, wave)` returns how it ended and raises for no node.
+    """Takes nodes their way, each once: `await patcher(node, gate)` returns how it ended and raises for no node.
 
     `connections` are fleet.ssh's, `prove` is fleet.verify's: it runs tests/infra over a connection and returns its
     checks, `tell(name, step)` hears of every step. With `converge` false it only looks and proves (`verify`).
@@ -51,14 +51,16 @@ class Patcher:
     tell: Callable[[str, str], None]
     converge: bool = True
 
-    async def __call__(self, node: Node, wave: int) -> Outcome:
-        trip = Trip(self, node, begun(node, wave))
+    async def __call__(self, node: Node, gate: Gate) -> Outcome:
+        trip = Trip(self, node, begun(node), gate)
         record = trip.outcome.record
         record.started = datetime.now(UTC)
         clock = time.monotonic()
         try:
-            async with asyncio.timeout(self.settings.timeout):
+            async with asyncio.timeout(self.settings.timeout) as trip.clock:
                 await trip.go()
+        except StoppedError as error:
+            trip.end(State.SKIPPED, str(error))
         except UnreachableError as error:
             unreached = not trip.outcome.converged and trip.at == "connect"
             trip.end(State.UNREACHABLE if unreached else State.FAILED, trip.where(error))
@@ -72,18 +74,20 @@ class Patcher:
             raise
         finally:
             record.seconds = time.monotonic() - clock
-            self.journal.node(self.run, node.name, wave, record.state.value, node_as_dict(record))
+            self.journal.node(self.run, node.name, record.wave, record.state.value, node_as_dict(record))
         return trip.outcome
 
 
 @dataclass(slots=True)
 class Trip:
-    """A node on its way; `at` is the step it is in."""
+    """A node on its way; `at` is the step it is in, `clock` what ends it if it takes too long."""
 
     patcher: Patcher
     node: Node
     outcome: Outcome
+    gate: Gate
     at: str = "connect"
+    clock: asyncio.Timeout | None = None
 
     def step(self, name: str, **detail: object) -> None:
         """Write down a step before it is taken."""
@@ -122,6 +126,7 @@ class Trip:
                 return self.end(State.UNKNOWN, f"{verdict.reason.rstrip('.')}; it was left alone", todo)
             if before.client is None:
                 return self.end(State.FAILED, "there is no chef-client on it; nothing was changed on it", REMEDIES[127])
+            record.wave = await self.turn()
             tls = await self.answering_tls(connection)
             code, output, result = await self.converged(connection, before)
         if result is not None:
@@ -141,6 +146,17 @@ class Trip:
             record.packages_after, record.stale_after = after.packages, list(after.stale)
             await self.prove(connection, after, result, reboot=code in REBOOT_OWED, tls=tls)
         return None
+
+    async def turn(self) -> int:
+        """Wait until this node may be changed, which is no time of its own; return its wave. Raises StoppedError."""
+        self.step("wait for the canary" if self.gate.canary else "go first")
+        left = self.clock.when()
+        self.clock.reschedule(None)
+        waiting = time.monotonic()
+        try:
+            return await self.gate.enter(self.node.name)
+        finally:
+            self.clock.reschedule(left + time.monotonic() - waiting)
 
     async def look(self, connection) -> Look:
         """Ask the node what it is now; as root, because only root sees every process's maps."""

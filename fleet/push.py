@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleet.errors import NotFoundError, SettingsError
+from fleet.errors import SettingsError
 from fleet.text import clean
 
 COOKBOOK = "openssl_patch"
@@ -29,34 +29,34 @@ def destination(config) -> Path:
     return (config.cookbook_path[0] if config.cookbook_path else CHECKOUT / "cookbooks") / COOKBOOK
 
 
-def foreseen(advisories: Sequence, path: Path):
-    """Return what rendering to `path` would give (generator.render.Rendered), by rendering a copy elsewhere."""
+def prepared(server, advisories: Sequence, path: Path, environments: Iterable[str]):
+    """Render the cookbook to `path` so that nodes of these environments get it; say whether the server has it.
+
+    Returns generator.render.Rendered and a boolean. The version goes above every one on the server where the server
+    holds ours with other files, or nodes would get a higher one, which another checkout pushed.
+    """
+    from fleet.chef import cookbook, pins
     from generator import render
 
+    rendered = render.cookbook(advisories, path)
+    standing = cookbook.standing(server, path)
+    highest = next(iter(cookbook.versions(server, COOKBOOK)), rendered.version)
+    overtaken = pins.numbers(highest) > pins.numbers(rendered.version) and (
+        standing != "same"
+        or any(pins.resolved_version(server, each, COOKBOOK) != rendered.version for each in environments)
+    )
+    if standing == "other" or overtaken:
+        return render.cookbook(advisories, path, above=highest), False
+    return rendered, standing == "same"
+
+
+def foreseen(server, advisories: Sequence, path: Path, environments: Iterable[str]):
+    """Return what `prepared` would, by rendering a copy elsewhere."""
     with tempfile.TemporaryDirectory(prefix="styptic-") as scratch:
         copy = Path(scratch) / COOKBOOK
         if path.is_dir():
             shutil.copytree(path, copy)
-        return render.cookbook(advisories, copy)
-
-
-def on_server(server, version: str) -> bool:
-    """True if the server has this version of the cookbook."""
-    try:
-        server.get(f"/cookbooks/{COOKBOOK}/{version}")
-    except NotFoundError:
-        return False
-    return True
-
-
-def unpinned(server, version: str) -> list[tuple[str, str]]:
-    """Return (node, environment) of every node that uploading this version would reach outside every wave.
-
-    None where the server has the version already: uploading it again reaches nobody.
-    """
-    from fleet.chef import pins
-
-    return [] if on_server(server, version) else pins.unpinned_nodes(server, COOKBOOK, version)
+        return prepared(server, advisories, copy, environments)
 
 
 def push(server, config, advisories: Sequence, environments: Iterable[str], accept_unpinned: bool) -> Pushed:
@@ -64,19 +64,17 @@ def push(server, config, advisories: Sequence, environments: Iterable[str], acce
 
     `environments` are those whose nodes are to get it. Raises PinError where one of them holds another version,
     SettingsError where unpinned nodes of any environment would converge the upload by themselves (unless accepted),
-    both before anything is uploaded; ConflictError where the server holds this version with other content; RenderError
-    and ChefServerError as they come.
+    both before anything is uploaded; RenderError and ChefServerError as they come.
     """
     from fleet.chef import cookbook, pins
-    from generator import render
 
     path = destination(config)
-    rendered = render.cookbook(advisories, path)
     environments = sorted(set(environments))
+    rendered, there = prepared(server, advisories, path, environments)
     for environment in environments:
         pins.check_constraint(server, environment, COOKBOOK, rendered.version)
-    if not accept_unpinned:
-        refuse_unpinned(unpinned(server, rendered.version))
+    if not there and not accept_unpinned:
+        refuse_unpinned(pins.unpinned_nodes(server, COOKBOOK, rendered.version))
     uploaded = cookbook.upload(server, path)
     for environment in environments:
         pins.check_solution(server, environment, COOKBOOK, rendered.version)

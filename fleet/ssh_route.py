@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncssh
 
 from fleet.errors import SettingsError
+from fleet.settings import file_of
 from fleet.ssh_settings import Jump, SshSettings, jumps_of
 from fleet.text import clean
 
@@ -78,7 +79,7 @@ class Router:
 
     def __init__(self, settings: SshSettings):
         self.settings = settings
-        default = Path("~/.ssh/config").expanduser()
+        default = Path(os.path.expanduser("~/.ssh/config"))  # pathlib's raises where nobody has a home
         config = settings.config or (default if default.is_file() else None)
         self.config = [config] if config else []
         self.lock = threading.Lock()
@@ -135,9 +136,13 @@ class Router:
                 config=self.config, host=host, username=user or (), port=port or (), client_keys=None,
                 x509_trusted_certs=None, agent_forwarding=False, x11_forwarding=False, request_pty=False,
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:  # the last is pathlib's word for a ~user that is nobody
             where = "" if not self.config or str(self.config[0]) in str(error) else f"{self.config[0]}: "
-            raise SettingsError(f"{where}{clean(str(error))}; mend it, or name another with --ssh-config.") from error
+            raise SettingsError(f"{where}{clean(str(error)).rstrip('.')}; mend it, or name another with --ssh-config.") from error
+
+    def file(self, keyword: str, name: str | Path) -> Path:
+        """Return a file that ssh_config names; raises SettingsError for the home of a user there is not."""
+        return file_of(str(name), f"{keyword} in {self.config[0]}" if self.config else keyword)
 
     def known_hosts(self, users: tuple[str, ...], everybodys: tuple[str, ...]) -> Known:
         """Return the host keys of these files; one that is not there holds none. "none" is /dev/null, as in ssh(1).
@@ -147,7 +152,8 @@ class Router:
         if (users, everybodys) in self.known:
             return self.known[users, everybodys]
         hosts = asyncssh.import_known_hosts("")
-        files = [Path(name).expanduser() for name in (*users, *everybodys) if name != "none"]
+        named = [("UserKnownHostsFile", name) for name in users] + [("GlobalKnownHostsFile", name) for name in everybodys]
+        files = [self.file(keyword, name) for keyword, name in named if name != "none"]
         for path in files:
             try:
                 lines = path.read_text(errors="replace").splitlines()
@@ -170,12 +176,15 @@ class Router:
         the one that was asked for raises SettingsError. With `only` no other key of an agent's is to be offered.
         """
         if (files, certificates, only) not in self.keys:
-            keys = self.keys[files, certificates, only] = Keys()
-            keys.pairs = [pair for file in files for pair in self.load_key(Path(file).expanduser(), certificates, keys)]
+            keys = Keys()
+            beside = tuple(self.file("CertificateFile", file) for file in certificates)
+            paths = [self.file("IdentityFile", file) for file in files]
+            keys.pairs = [pair for path in paths for pair in self.load_key(path, beside, keys)]
             if not only:
                 keys.identities = []
             elif not keys.identities:
                 keys.identities = [b""]  # no key has this name: asyncssh takes an empty list for "all of them"
+            self.keys[files, certificates, only] = keys
         return self.keys[files, certificates, only]
 
     def load_key(self, path: Path, certificates: tuple, keys: Keys) -> Sequence[asyncssh.SSHKeyPair]:

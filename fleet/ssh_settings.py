@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.errors import SettingsError
-from fleet.settings import Settings
+from fleet.settings import Settings, file_of
 from fleet.text import clean
 
 # A label of RFC 1123, 2.1. The last one holds a letter there, so that no name can be taken for an address: inet_aton(3)
@@ -59,7 +59,7 @@ def settings_for(settings: Settings, knife: Mapping[str, object]) -> SshSettings
         return f"knife[:{name}]", knife.get(name)
 
     port = port_of(*said("ssh_port"))
-    config, identity = file_of(*said("ssh_config")), file_of(*said("ssh_identity_file"))
+    config, identity = readable(*said("ssh_config")), readable(*said("ssh_identity_file"))
     user = said("ssh_user")[1]
     name, gateway = said("ssh_gateway")
     return SshSettings(
@@ -81,11 +81,11 @@ def port_of(name: str, value: object) -> int | None:
     return port
 
 
-def file_of(name: str, value: object) -> Path | None:
+def readable(name: str, value: object) -> Path | None:
     """Return a file that can be read, None for none."""
     if not value:
         return None
-    path = Path(str(value)).expanduser().absolute()
+    path = file_of(str(value), name)
     try:
         with path.open("rb"):
             return path

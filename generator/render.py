@@ -31,22 +31,27 @@ class Rendered:
     changed: bool
 
 
-def cookbook(advisories: Sequence[Advisory], destination: Path) -> Rendered:
+def cookbook(advisories: Sequence[Advisory], destination: Path, above: str | None = None) -> Rendered:
     """Render the cookbook for these advisories into the directory `destination`, which is its own and nobody else's.
 
     Files that are as they should be are left alone; changed content raises the version's last number and adds an entry
-    to CHANGELOG.md. Raises RenderError, and then leaves what was there, when a template fails, when `destination` holds
-    something else than this cookbook, or when it cannot be written.
+    to CHANGELOG.md, and so does a version that is not above `above`, where that is given. Raises RenderError, and then
+    leaves what was there, when a template fails, when `destination` holds anything that is not ours, or when it cannot
+    be written.
     """
     existing = _existing(destination)
     version, changelog = _state(existing, destination) if existing else (FIRST, [])
     about = f"Rendered for {', '.join(sorted(advisory.id for advisory in advisories))}."
     files = _files(advisories, version, changelog or [(version, about)])
-    if files == existing:
+    behind = above is not None and _numbers(version) <= _numbers(above)
+    if files == existing and not behind:
         return Rendered(NAME, version, destination, changed=False)
-    if existing:
-        version = _raised(version)
+    if existing or behind:
+        version = _raised(max(version, above or version, key=_numbers))
         files = _files(advisories, version, [(version, about), *changelog])
+    if existing and (strangers := sorted(existing.keys() - files.keys())):
+        named = ", ".join(strangers[:3]) + (", ..." if len(strangers) > 3 else "")
+        raise RenderError(f"{destination} holds what rendering would remove ({named}): move it away, then render again")
     _write(files, destination)
     return Rendered(NAME, version, destination, changed=True)
 
@@ -98,15 +103,19 @@ def _state(existing: Mapping[str, bytes], destination: Path) -> tuple[str, list[
     """Return the version and the changelog of a cookbook that was rendered here before."""
     metadata = existing.get("metadata.rb", b"").decode(errors="replace")
     version = _VERSION.search(metadata)
-    if f"name '{NAME}'" not in metadata or not version:
+    if f"name '{NAME}'\nmaintainer 'The Styptic authors'" not in metadata or not version:
         raise RenderError(f"{destination} holds something else than the cookbook {NAME}: move it away and render again")
     changelog = _ENTRY.findall(existing.get("CHANGELOG.md", b"").decode(errors="replace"))
     return ".".join(version.groups()), changelog
 
 
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in version.split("."))
+
+
 def _raised(version: str) -> str:
-    major, minor, patch = version.split(".")
-    return f"{major}.{minor}.{int(patch) + 1}"
+    major, minor, patch = (*_numbers(version), 0, 0)[:3]
+    return f"{major}.{minor}.{patch + 1}"
 
 
 def _write(files: Mapping[str, bytes], destination: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.chef.cookbook_files import SEGMENTS, Cookbook, load
+from fleet.chef.pins import numbers
 from fleet.errors import ChefServerError, ConflictError, NotFoundError
 
 _COMMITS = 5  # a Chef Infra Server can need a moment to see files just stored; one attempt a second
@@ -56,6 +57,27 @@ def upload(server, path: Path, pause: Callable[[float], None] = time.sleep) -> U
     return Uploaded(cookbook.name, cookbook.version, cookbook.sha256, changed=True, files_sent=sent)
 
 
+def standing(server, path: Path) -> str:
+    """Return how the cookbook in `path` stands on the server: `absent`, the `same`, or its version with `other` files.
+
+    Raises SettingsError for a directory that is no cookbook.
+    """
+    cookbook = load(path)
+    there = _there(server, cookbook)
+    if there is None:
+        return "absent"
+    return "other" if _differing(cookbook, there) else "same"
+
+
+def versions(server, name: str) -> list[str]:
+    """Return the versions of cookbook `name` on the server, the highest first; none for an unknown one."""
+    try:
+        found = server.get(f"/cookbooks/{name}?num_versions=all")[name]["versions"]
+    except NotFoundError:
+        return []
+    return sorted((each["version"] for each in found), key=numbers, reverse=True)
+
+
 def _there(server, cookbook: Cookbook) -> dict | None:
     try:
         return server.get(f"/cookbooks/{cookbook.name}/{cookbook.version}")
@@ -65,17 +87,20 @@ def _there(server, cookbook: Cookbook) -> dict | None:
 
 def _same(server, cookbook: Cookbook, there: dict) -> None:
     """Raise ConflictError unless the server's manifest names exactly our files."""
+    if differing := _differing(cookbook, there):
+        names = ", ".join(differing[:3]) + (", ..." if len(differing) > 3 else "")
+        raise ConflictError(
+            f"{server.url} has {cookbook.name} {cookbook.version} with other content ({names}) and it is not "
+            "overwritten: give it a higher version in metadata.rb"
+        )
+
+
+def _differing(cookbook: Cookbook, there: dict) -> list[str]:
+    """Return the paths in which the server's manifest is another than ours."""
     lists = [there.get(segment) for segment in (*SEGMENTS, "all_files")]
     theirs = {record["path"]: record["checksum"] for records in lists for record in records or ()}
     ours = cookbook.checksums
-    if theirs == ours:
-        return
-    differing = sorted(path for path in theirs.keys() | ours.keys() if theirs.get(path) != ours.get(path))
-    names = ", ".join(differing[:3]) + (", ..." if len(differing) > 3 else "")
-    raise ConflictError(
-        f"{server.url} has {cookbook.name} {cookbook.version} with other content ({names}) and it is not overwritten: "
-        "raise the version, which `invoke render` does for changed content"
-    )
+    return sorted(path for path in theirs.keys() | ours.keys() if theirs.get(path) != ours.get(path))
 
 
 def _send_files(server, cookbook: Cookbook, pause) -> int:

@@ -115,7 +115,7 @@ def allows(constraint: str, version: str) -> bool:
     Raises ChefServerError for a constraint that is none.
     """
     operator, wanted = _parts(constraint)
-    ours, theirs = _numbers(version), _numbers(wanted)
+    ours, theirs = numbers(version), numbers(wanted)
     if operator == "~>":  # the last number shown may grow, those before it may not
         fixed = wanted.count(".") or 1
         return theirs <= ours and ours[:fixed] == theirs[:fixed]
@@ -129,5 +129,6 @@ def _parts(constraint: str) -> tuple[str, str]:
     return found[1] or "=", found[2]
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def numbers(version: str) -> tuple[int, ...]:
+    """Return a cookbook's version, x.y or x.y.z, as numbers that order it."""
     return tuple([*(int(number) for number in version.split(".")), 0, 0][:3])

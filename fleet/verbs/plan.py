@@ -48,15 +48,16 @@ def cookbook(shop, advisories: Sequence, environments: Sequence[str]) -> Iterato
     from fleet.chef import pins
 
     path = push.destination(shop.config)
-    rendered = push.foreseen(advisories, path)
-    there = push.on_server(shop.server, rendered.version)
+    rendered, there = push.foreseen(shop.server, advisories, path, environments)
     yield f"cookbook     {rendered.name} {rendered.version}, {'is on the server' if there else 'would be uploaded'}"
     if rendered.changed:
         yield f"             {path} would be rendered anew"
     for environment in environments:
         if pin := pins.constraint(shop.server, environment, push.COOKBOOK):
-            yield f"pin          {clean(environment)}: {clean(str(pin))}"
-    if unpinned := push.unpinned(shop.server, rendered.version):
+            blocks = "" if pins.allows(pin, rendered.version) else f", so patch would refuse to push {rendered.version}"
+            yield f"pin          {clean(environment)}: {clean(str(pin))}{blocks}"
+    unpinned = [] if there else pins.unpinned_nodes(shop.server, push.COOKBOOK, rendered.version)
+    if unpinned:
         yield f"unpinned     {len(unpinned)} nodes would converge the upload by themselves: {push.in_words(unpinned)}"
         yield "             pin the cookbook in their environments, or patch with --accept-unpinned"
 

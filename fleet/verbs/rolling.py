@@ -87,7 +87,7 @@ async def travel(
         patcher = Patcher(connections, journal, run, settings, advisories, verifier.prove, shown.step, converge)
         await rollout.run(
             going, made.asked, patcher, concurrency=settings.concurrency, ended=shown.ended,
-            canaries=rollout.CANARIES if converge else 0,
+            canary=converge,
         )
 
 

@@ -46,10 +46,8 @@ def test_changed_content_raises_the_version_and_says_so(heartbleed, tmp_path):
     path = tmp_path / "openssl_patch"
     render.cookbook(heartbleed, path)
     (path / "recipes" / "default.rb").write_text("# edited by hand\n")
-    (path / "recipes" / "stray.rb").write_text("")
     assert render.cookbook(heartbleed, path).version == "1.0.1"
     assert "edited by hand" not in (path / "recipes" / "default.rb").read_text()
-    assert not (path / "recipes" / "stray.rb").exists()
     (path / "files" / "probe.sh").write_text("")
     assert render.cookbook(heartbleed, path).version == "1.0.2"
     headings = re.findall(r"^## (.*)$", (path / "CHANGELOG.md").read_text(), re.MULTILINE)
@@ -96,6 +94,37 @@ def test_somebody_elses_directory_is_left_alone(heartbleed, tmp_path):
     with pytest.raises(RenderError, match="something else"):
         render.cookbook(heartbleed, tmp_path)
     assert content(tmp_path) == {"metadata.rb": b"name 'nginx'\nversion '1.0.0'\n"}
+
+
+@pytest.mark.parametrize("name", ["recipes/stray.rb", ".git/config", "spec/spec_helper.rb"])
+def test_what_rendering_would_remove_stops_it(heartbleed, tmp_path, name):
+    path = tmp_path / "openssl_patch"
+    render.cookbook(heartbleed, path)
+    (path / "recipes" / "default.rb").write_text("# old\n")
+    (path / name).parent.mkdir(exist_ok=True)
+    (path / name).write_text("mine\n")
+    before = content(path)
+    with pytest.raises(RenderError, match=re.escape(f"holds what rendering would remove ({name})")):
+        render.cookbook(heartbleed, path)
+    assert content(path) == before
+
+
+def test_a_cookbook_of_the_same_name_by_somebody_else_is_left_alone(heartbleed, tmp_path):
+    metadata = "name 'openssl_patch'\nmaintainer 'ops'\nversion '3.2.1'\n"
+    (tmp_path / "metadata.rb").write_text(metadata)
+    with pytest.raises(RenderError, match="something else"):
+        render.cookbook(heartbleed, tmp_path)
+    assert content(tmp_path) == {"metadata.rb": metadata.encode()}
+
+
+def test_a_version_goes_above_the_one_given(heartbleed, tmp_path):
+    path = tmp_path / "openssl_patch"
+    assert render.cookbook(heartbleed, path, above="1.0.9").version == "1.0.10"
+    assert render.cookbook(heartbleed, path, above="1.0.9") == render.Rendered("openssl_patch", "1.0.10", path, False)
+    assert render.cookbook(heartbleed, path, above="1.0.10").version == "1.0.11"
+    assert render.cookbook(heartbleed, path, above="2.1").version == "2.1.1"
+    headings = re.findall(r"^## (.*)$", (path / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings == ["2.1.1", "1.0.11", "1.0.10"]
 
 
 def test_every_value_in_ruby_goes_through_the_filter():

@@ -5,40 +5,61 @@ import asyncio
 import pytest
 
 from fleet import rollout
-from fleet.errors import SettingsError
+from fleet.errors import SettingsError, StoppedError
 from fleet.node import Node, State
 from fleet.rollout import begun
 
 pytestmark = pytest.mark.filterwarnings("error")
 
 
+UNCHANGED = (State.UNREACHABLE, State.ALREADY_PATCHED, State.UNKNOWN)
+
+
 class Ways:
-    """A way for each node: it ends in the state given, and remembers who was under way at once."""
+    """A way for each node: it ends in the state given, and passes the gate unless that state is one of UNCHANGED.
 
-    def __init__(self, states: dict[str, State], converged: bool = True):
-        self.states, self.converged = states, converged
-        self.order: list[tuple[str, int]] = []
-        self.under_way: set[str] = set()
-        self.most = 0
+    `order` are those that were sent, `changed` those that passed, with their waves; `most` and `most_changed` say how
+    many were under way, and past the gate, at once.
+    """
 
-    async def __call__(self, node, wave):
-        self.order.append((node.name, wave))
-        self.under_way.add(node.name)
-        self.most = max(self.most, len(self.under_way))
+    def __init__(self, states: dict[str, State]):
+        self.states = states
+        self.order: list[str] = []
+        self.changed: list[tuple[str, int]] = []
+        self.under_way, self.past = 0, 0
+        self.most, self.most_changed = 0, 0
+
+    async def __call__(self, node, gate):
+        self.order.append(node.name)
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await self.steps()
+        state, wave = self.states.get(node.name, State.PATCHED), 0
+        try:
+            if state not in UNCHANGED:
+                wave = await gate.enter(node.name)
+                self.changed.append((node.name, wave))
+                self.past += 1
+                self.most_changed = max(self.most_changed, self.past)
+                await self.steps()
+                self.past -= 1
+        except StoppedError as error:
+            return begun(node, 0, State.SKIPPED, str(error))
+        finally:
+            self.under_way -= 1
+        return begun(node, wave, state)
+
+    async def steps(self):
         for _ in range(3):
             await asyncio.sleep(0)
-        self.under_way.discard(node.name)
-        outcome = begun(node, wave, self.states.get(node.name, State.PATCHED))
-        outcome.converged = self.converged and outcome.record.state is not State.UNREACHABLE
-        return outcome
 
 
-def rolled(ways, count=5, concurrency=50, canaries=rollout.CANARIES):
+def rolled(ways, count=5, concurrency=50, canary=True):
     nodes = [Node(f"n{number}", "production", "192.0.2.1") for number in range(1, count + 1)]
     going = rollout.prepare(nodes)
     heard = []
-    asyncio.run(rollout.run(going, nodes, ways, concurrency=concurrency, ended=heard.append, canaries=canaries))
-    assert sorted(each.record.name for each in heard) == [node.name for node in nodes], "every node is heard of once"
+    asyncio.run(rollout.run(going, nodes, ways, concurrency=concurrency, ended=heard.append, canary=canary))
+    assert sorted(each.record.name for each in heard) == sorted(node.name for node in nodes), "each is heard of once"
     return going
 
 
@@ -49,16 +70,16 @@ def states(going):
 def test_the_canary_goes_alone_and_first():
     ways = Ways({})
     going = rolled(ways)
-    assert ways.order[0] == ("n1", rollout.CANARY)
-    assert {wave for _, wave in ways.order[1:]} == {rollout.REST}
-    assert ways.most == 4, "the rest goes at once"
+    assert ways.changed[0] == ("n1", rollout.CANARY)
+    assert {wave for _, wave in ways.changed[1:]} == {rollout.REST}
+    assert ways.most == ways.most_changed == 4, "the rest goes at once"
     assert going.exit_code == 0
 
 
 def test_a_failed_canary_stops_everything():
     ways = Ways({"n1": State.FAILED})
     going = rolled(ways)
-    assert ways.order == [("n1", 1)]
+    assert ways.order == ["n1"]
     assert states(going) == {"n1": State.FAILED, **{f"n{number}": State.SKIPPED for number in (2, 3, 4, 5)}}
     assert going.outcomes["n4"].record.error == "not touched: the canary n1 failed"
     assert going.exit_code == 3
@@ -80,8 +101,8 @@ def test_a_failure_after_the_canary_leaves_the_others_alone():
 def test_a_dead_canary_is_replaced():
     ways = Ways({"n1": State.UNREACHABLE})
     going = rolled(ways)
-    assert ways.order[:2] == [("n1", 1), ("n2", 1)]
-    assert ways.order[2][1] == rollout.REST
+    assert ways.order[:2] == ["n1", "n2"]
+    assert ways.changed[:2] == [("n2", rollout.CANARY), ("n3", rollout.REST)]
     assert states(going)["n5"] is State.PATCHED
     assert going.exit_code == 2
 
@@ -89,7 +110,7 @@ def test_a_dead_canary_is_replaced():
 def test_where_nobody_answers_the_rest_is_left_alone():
     ways = Ways({f"n{number}": State.UNREACHABLE for number in range(1, 6)})
     going = rolled(ways)
-    assert len(ways.order) == rollout.CANARIES
+    assert len(ways.order) == rollout.TRIES
     assert going.stopped == "none of the first 3 nodes could be reached"
     assert going.exit_code == 3
 
@@ -100,10 +121,25 @@ def test_with_nobody_left_nothing_was_stopped():
 
 
 def test_a_canary_with_nothing_to_patch_proves_nothing():
-    ways = Ways({f"n{number}": State.ALREADY_PATCHED for number in range(1, 8)}, converged=False)
-    going = rolled(ways, count=7)
-    assert [wave for _, wave in ways.order] == [1, 1, 1, 2, 2, 2, 2]
+    """However many at the head of the queue are patched already, only one is changed until that one ended well."""
+    ways = Ways({f"n{number}": State.ALREADY_PATCHED for number in range(1, 8)})
+    going = rolled(ways, count=12)
+    assert ways.changed[0] == ("n8", rollout.CANARY)
+    assert [wave for _, wave in ways.changed[1:]] == [rollout.REST] * 4
+    assert ways.most == 11, "who has nothing to patch holds nobody up"
     assert going.exit_code == 0
+
+
+def test_a_canary_that_comes_late_and_fails_stops_those_who_wait_for_it():
+    ways = Ways({"n1": State.ALREADY_PATCHED, "n2": State.ALREADY_PATCHED, "n3": State.FAILED})
+    going = rolled(ways, count=6, concurrency=4)
+    assert ways.changed == [("n3", rollout.CANARY)]
+    assert states(going) == {
+        "n1": State.ALREADY_PATCHED, "n2": State.ALREADY_PATCHED, "n3": State.FAILED,
+        **dict.fromkeys(("n4", "n5", "n6"), State.SKIPPED),
+    }
+    assert {going.outcomes[name].record.error for name in ("n4", "n5", "n6")} == {"not touched: the canary n3 failed"}
+    assert going.exit_code == 3
 
 
 @pytest.mark.parametrize("most", [1, 2])
@@ -113,20 +149,19 @@ def test_no_more_at_once_than_concurrency(most):
     assert ways.most == most
 
 
-def test_without_canaries_all_go_at_once():
-    ways = Ways({"n1": State.FAILED})
-    going = rolled(ways, canaries=0)
-    assert {wave for _, wave in ways.order} == {rollout.REST}
+def test_without_a_canary_all_go_at_once():
+    ways = Ways(dict.fromkeys(("n1", "n2", "n3", "n4", "n5"), State.UNKNOWN))
+    going = rolled(ways, canary=False)
     assert ways.most == 5
     assert going.exit_code == 2
 
 
 def test_a_surprise_is_one_nodes_end():
     class Surprising(Ways):
-        async def __call__(self, node, wave):
+        async def __call__(self, node, gate):
             if node.name == "n3":
                 raise ZeroDivisionError("a\x1b[31mb")
-            return await super().__call__(node, wave)
+            return await super().__call__(node, gate)
 
     going = rolled(Surprising({}))
     assert states(going)["n3"] is State.FAILED
@@ -136,19 +171,19 @@ def test_a_surprise_is_one_nodes_end():
 
 def test_what_can_happen_to_a_way_is_said_in_its_own_words():
     class Full(Ways):
-        async def __call__(self, node, wave):
+        async def __call__(self, node, gate):
             raise SettingsError("the journal /j.db cannot be written: disk full.")
 
-    going = rolled(Full({}), canaries=0)
+    going = rolled(Full({}), canary=False)
     assert set(states(going).values()) == {State.FAILED}
     assert going.outcomes["n1"].record.error == "the journal /j.db cannot be written: disk full."
 
 
 def test_a_hostile_name_of_a_canary_is_cleaned():
     class Hostile(Ways):
-        async def __call__(self, node, wave):
+        async def __call__(self, node, gate):
             node = Node("\x1b[2J" + "x" * 1000, node.environment) if node.name == "n1" else node
-            return begun(node, wave, State.FAILED)
+            return begun(node, 1, State.FAILED)
 
     stopped = rollout.prepare([])
     nodes = [Node("n1", "production"), Node("n2", "production")]
@@ -164,7 +199,7 @@ def test_interrupted_nodes_stay_pending():
     async def interrupted():
         started = asyncio.Event()
 
-        async def way(node, wave):
+        async def way(node, gate):
             started.set()
             await asyncio.Event().wait()
 

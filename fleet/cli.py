@@ -12,6 +12,7 @@ from generator.errors import StypticError
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 PIPE_CLOSED = 141  # 128 + SIGPIPE
+SENTENCE = 16_000  # characters: room for the names of fleet.push.NAMED nodes
 
 
 class Verb(Task):
@@ -83,7 +84,7 @@ def said_plainly(work: Callable[[], int | None]) -> int:
 def complain(sentence: str, code: int) -> int:
     """Print the sentence on stderr, free of what a node or a server may have smuggled in, and return `code`."""
     try:
-        print("styptic:", clean(sentence, 2000), file=sys.stderr, flush=True)
+        print("styptic:", clean(sentence, SENTENCE), file=sys.stderr, flush=True)
     except BrokenPipeError:
         silence(sys.stderr)
     return code

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
 from fleet.cli import silence
@@ -197,6 +197,14 @@ def conclusion(rollout: Rollout, whom: str) -> Iterator[str]:
     else:
         yield f"{whom}: {len(outcomes) - good} of {len(outcomes)} nodes are not good ({counts})."
     yield from needing_a_person(outcomes)
+
+
+def follow_up(rollout: Rollout, advisories: Sequence) -> Iterator[str]:
+    """Yield what is left to do about what may have leaked before, if a node was patched: no package changes that."""
+    if any(outcome.record.state is State.PATCHED for outcome in rollout.outcomes.values()):
+        for advisory in advisories:
+            if advisory.follow_up:
+                yield f"{clean(advisory.id)} may have leaked before: {clean(advisory.follow_up, 600)}."
 
 
 def needing_a_person(outcomes: Iterable[Outcome]) -> Iterator[str]:

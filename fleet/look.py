@@ -10,6 +10,7 @@ from generator import packages
 from generator.errors import ProbeError
 
 RESULT = "/var/lib/openssl_patch/result.json"  # written by the recipe, for root alone
+OWN = "own"  # the kind of who asks, and of chef-client itself: no finding
 BOUND = 1_000_000  # bytes read of any one answer
 PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/chef/bin:/opt/cinc/bin"
 
@@ -61,11 +62,11 @@ class Look:
         return tuple(process for process in self.stale if process["kind"] in COUNTED)
 
 
-def script() -> bytes:
-    """Return the program for `sh -s` on the node; it changes nothing there."""
+def script(libraries: Iterable[str] = ()) -> bytes:
+    """Return the program for `sh -s` on the node; it changes nothing there. `libraries` are the advisories' own."""
     from generator import probe
 
-    return HEAD.encode() + probe.command().encode()
+    return HEAD.encode() + probe.command(libraries).encode()
 
 
 def parse(answer: bytes, names: Iterable[str] = ()) -> Look:
@@ -75,7 +76,7 @@ def parse(answer: bytes, names: Iterable[str] = ()) -> Look:
     """
     from generator import probe
 
-    head, mark, rest = answer.decode(errors="replace").partition("styptic-probe 1")
+    head, mark, rest = answer.decode(errors="replace").partition(probe.FIRST)
     lines = head.splitlines()
     if "styptic-look 1" not in lines or not mark:
         raise ProbeError(f"the node gave no whole answer: {last_lines(answer, 2) or 'nothing'}.")
@@ -91,9 +92,20 @@ def parse(answer: bytes, names: Iterable[str] = ()) -> Look:
             "pid": each.pid, "kind": each.kind, "command": clean(each.command),
             "service": each.service and clean(each.service), "library": clean(each.library),
         }
-        for each in found.stale
+        for each in found.stale if each.kind != OWN
     )
     return Look(uid, clock, said.get("client"), packages.parse(lines, names), stale, found.unread)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a node served before the converge, and must serve after it: ports that answered TLS, services that ran."""
+
+    tls: tuple[int, ...] = ()
+    services: tuple[str, ...] = ()
+
+
+NOTHING = Served()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +142,7 @@ def result_of(answer: bytes) -> Result:
             error=clean(str(found["error"]), 600) if found.get("error") else None,
             cookbook_version=clean(str(found["cookbook_version"]), 40),
             started=clean(str(found["started"]), 40),
-            stale_before=tuple(process(each) for each in found["stale_before"][:10_000]),
+            stale_before=tuple(process(each) for each in found["stale_before"][:10_000] if each["kind"] != OWN),
             reloaded=words(found["reloaded"]),
             restarted=words(found["restarted"]),
             reexecuted=found["reexecuted"] is True,

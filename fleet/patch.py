@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from fleet import look, plan
 from fleet.errors import NodeError, StoppedError, UnreachableError
 from fleet.journal import Journal
-from fleet.look import Look, Result
+from fleet.look import NOTHING, Look, Result, Served
 from fleet.node import Node, State
 from fleet.report.record import Check, Outcome, node_as_dict
 from fleet.rollout import Gate, begun
@@ -31,7 +31,7 @@ REMEDIES = {
 }
 SHORT = 60  # seconds for a command that only reads
 
-Prove = Callable[[Node, object, Sequence[int], bool], Awaitable[Sequence[Check]]]  # node, connection, TLS ports, sudo
+Prove = Callable[[Node, object, Served, bool], Awaitable[Sequence[Check]]]  # node, connection, what it served, sudo
 
 
 @dataclass(slots=True)
@@ -50,6 +50,11 @@ class Patcher:
     prove: Prove
     tell: Callable[[str, str], None]
     converge: bool = True
+
+    @property
+    def libraries(self) -> list[str]:
+        """The stems of the library files that the advisories are about."""
+        return sorted({stem for each in self.advisories for stem in each.libraries})
 
     async def __call__(self, node: Node, gate: Gate) -> Outcome:
         trip = Trip(self, node, begun(node), gate)
@@ -127,7 +132,7 @@ class Trip:
             if before.client is None:
                 return self.end(State.FAILED, "there is no chef-client on it; nothing was changed on it", REMEDIES[127])
             record.wave = await self.turn()
-            tls = await self.answering_tls(connection)
+            served = await self.served(connection)
             code, output, result = await self.converged(connection, before)
         if result is not None:
             record.stale_before = list(result.stale_before)
@@ -144,7 +149,7 @@ class Trip:
         async with await self.patcher.connections.connect(self.node) as connection:
             after = await self.look(connection)
             record.packages_after, record.stale_after = after.packages, list(after.stale)
-            await self.prove(connection, after, result, reboot=code in REBOOT_OWED, tls=tls)
+            await self.prove(connection, after, result, reboot=code in REBOOT_OWED, served=served)
         return None
 
     async def turn(self) -> int:
@@ -162,7 +167,8 @@ class Trip:
         """Ask the node what it is now; as root, because only root sees every process's maps."""
         self.step("look")
         answer = await connection.run(
-            ["sh", "-s"], stdin=look.script(), timeout=SHORT, limit=look.BOUND, sudo=self.patcher.settings.sudo
+            ["sh", "-s"], stdin=look.script(self.patcher.libraries), timeout=SHORT, limit=look.BOUND,
+            sudo=self.patcher.settings.sudo,
         )
         if answer.truncated:
             raise NodeError(f"it answered with more than {look.BOUND} bytes, which is no whole answer")
@@ -171,15 +177,19 @@ class Trip:
             raise NodeError("the login is not root's and cannot see every process: give --sudo, or --ssh-user root")
         return found
 
-    async def answering_tls(self, connection) -> tuple[int, ...]:
-        """Return the ports on which the node answers a TLS handshake now; where it has no openssl to ask, none."""
-        from generator import tls
+    async def served(self, connection) -> Served:
+        """Ask the node what it serves now, before anything is changed on it."""
+        from generator import running, services, tls
 
-        self.step("ask for TLS")
-        answer = await connection.run(
-            ["sh", "-s"], stdin=tls.command().encode(), timeout=SHORT, limit=look.BOUND, sudo=self.patcher.settings.sudo
-        )
-        return tls.parse(answer.stdout.decode(errors="replace"))
+        self.step("see what it serves")
+        names = [name for service in services.load().values() for name in service.names]
+        said = []
+        for script in (tls.command(), running.command(names)):
+            answer = await connection.run(
+                ["sh", "-s"], stdin=script.encode(), timeout=SHORT, limit=look.BOUND, sudo=self.patcher.settings.sudo
+            )
+            said.append(answer.stdout.decode(errors="replace"))
+        return Served(tls.parse(said[0]), running.parse(said[1]))
 
     def verdict(self, found: Look):
         """Return what the advisories say of the packages that the node has now."""
@@ -212,15 +222,15 @@ class Trip:
         self.end(State.FAILED, f"chef-client ended with {code}: {why}", todo)
 
     async def prove(
-        self, connection, now: Look, result: Result | None = None, reboot: bool = False, tls: Sequence[int] = ()
+        self, connection, now: Look, result: Result | None = None, reboot: bool = False, served: Served = NOTHING
     ) -> None:
         """Run tests/infra over this connection and give the node its state; `result` is the converge's, if any.
 
-        `tls` are the ports on which a TLS handshake was answered before the converge and must be now.
+        `served` is what it served before the converge and must serve now.
         """
         verdict = self.verdict(now)
-        self.step("prove", tls=list(tls))
-        checks = await self.patcher.prove(self.node, connection, tls, self.patcher.settings.sudo)
+        self.step("prove", tls=list(served.tls), services=list(served.services))
+        checks = await self.patcher.prove(self.node, connection, served, self.patcher.settings.sudo)
         self.outcome.checks = tuple(checks)
         broken = [check for check in self.outcome.checks if check.outcome == "failed"]
         if verdict.kind == "vulnerable":

@@ -1,7 +1,8 @@
 """A process of its own in which pytest runs tests/infra, node after node: `python -m fleet.proof_worker DESCRIPTOR`.
 
-A job comes over the socket DESCRIPTOR as {"advisories": [paths], "tls": [ports]}; what goes back is {"checks":
-[[name, outcome, message], ...]} or {"error": sentence}. Importing pytest and testinfra once costs more than many nodes.
+A job comes over the socket DESCRIPTOR as {"advisories": [paths], "tls": [ports], "services": [names]}; what goes back
+is {"checks": [[name, outcome, message], ...]} or {"error": sentence}. Importing pytest and testinfra once costs more
+than many nodes.
 """
 
 import contextlib
@@ -63,7 +64,8 @@ def told(report) -> str:
 def prove(job: dict) -> dict:
     """Run the checks of one job and return the message that goes back."""
     collector = Collector()
-    chosen = [f"--advisory={path}" for path in job["advisories"]] + [f"--tls-port={port}" for port in job["tls"]]
+    flags = {"advisory": job["advisories"], "tls-port": job["tls"], "service": job["services"]}
+    chosen = [f"--{flag}={value}" for flag, values in flags.items() for value in values]
     with contextlib.redirect_stderr(io.StringIO()) as complaint:
         code = pytest.main([*ARGUMENTS, *chosen], plugins=[collector])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):

@@ -11,6 +11,7 @@ from fleet.text import clean
 
 COOKBOOK = "openssl_patch"
 CHECKOUT = Path(__file__).resolve().parents[1]
+NAMED = 50  # nodes; more of them are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,6 @@ def refuse_unpinned(nodes: Sequence[tuple[str, str]]) -> None:
 
 
 def in_words(nodes: Sequence[tuple[str, str]]) -> str:
-    """Return (node, environment) pairs as a phrase that stays short."""
-    said = ", ".join(f"{clean(name, 100)} ({clean(environment, 100)})" for name, environment in nodes[:5])
-    return said + (f" and {len(nodes) - 5} more" if len(nodes) > 5 else "")
+    """Return (node, environment) pairs as a phrase that names the first NAMED of them and counts the rest."""
+    said = ", ".join(f"{clean(name, 100)} ({clean(environment, 100)})" for name, environment in nodes[:NAMED])
+    return said + (f" and {len(nodes) - NAMED} more" if len(nodes) > NAMED else "")

@@ -51,12 +51,6 @@ class Settings:
         where = "every environment" if self.env == EVERYWHERE else self.env
         return ", ".join(part for part in (where, self.query and f"the query {self.query}") if part)
 
-    @property
-    def searched(self) -> str:
-        """What the server's search is asked for: the query, the environment, or the one within the other."""
-        where = f"chef_environment:{self.environment}" if self.environment else None
-        return f"{where} AND ({self.query})" if where and self.query else self.query or where or "*:*"
-
 
 WEEK = 7 * 86_400
 # The least and the most of each number; a time longer than a week is a slip, and some are more than a clock takes.

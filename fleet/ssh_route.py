@@ -138,7 +138,8 @@ class Router:
             )
         except (OSError, ValueError, RuntimeError) as error:  # the last is pathlib's word for a ~user that is nobody
             where = "" if not self.config or str(self.config[0]) in str(error) else f"{self.config[0]}: "
-            raise SettingsError(f"{where}{clean(str(error)).rstrip('.')}; mend it, or name another with --ssh-config.") from error
+            what = clean(str(error)).rstrip(".")
+            raise SettingsError(f"{where}{what}; mend it, or name another with --ssh-config.") from error
 
     def file(self, keyword: str, name: str | Path) -> Path:
         """Return a file that ssh_config names; raises SettingsError for the home of a user there is not."""
@@ -152,8 +153,8 @@ class Router:
         if (users, everybodys) in self.known:
             return self.known[users, everybodys]
         hosts = asyncssh.import_known_hosts("")
-        named = [("UserKnownHostsFile", name) for name in users] + [("GlobalKnownHostsFile", name) for name in everybodys]
-        files = [self.file(keyword, name) for keyword, name in named if name != "none"]
+        files = [self.file("UserKnownHostsFile", name) for name in users if name != "none"]
+        files += [self.file("GlobalKnownHostsFile", name) for name in everybodys if name != "none"]
         for path in files:
             try:
                 lines = path.read_text(errors="replace").splitlines()

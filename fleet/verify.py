@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fleet.errors import NodeError, NodeTimeoutError
+from fleet.look import NOTHING, Served
 from fleet.node import Node
 from fleet.report.record import Check
 from fleet.text import clean, last_lines
@@ -45,10 +46,10 @@ class Verifier:
         while self.idle:
             await self.idle.pop().end()
 
-    async def prove(self, node: Node, connection, tls: Sequence[int] = (), sudo: bool = False) -> list[Check]:
+    async def prove(self, node: Node, connection, served: Served = NOTHING, sudo: bool = False) -> list[Check]:
         """Return what each check of tests/infra says of a node, over this connection.
 
-        `tls` are ports on which a TLS handshake must be answered; with `sudo` the commands run by sudo. Raises
+        `served` is what it must serve; with `sudo` the commands run by sudo. Raises
         NodeError where not one check ran: that proves nothing.
         """
         async with self.turns:
@@ -58,7 +59,8 @@ class Verifier:
                 raise NodeError(f"no process could be started to check it: {error.strerror}.") from error
             try:
                 async with asyncio.timeout(SECONDS) as clock:
-                    checks = await worker.prove({"advisories": self.advisories, "tls": list(tls)}, connection, sudo)
+                    job = {"advisories": self.advisories, "tls": served.tls, "services": served.services}
+                    checks = await worker.prove(job, connection, sudo)
             except BaseException as error:
                 await worker.end()
                 if isinstance(error, TimeoutError) and clock.expired():

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 # Spelling: https://docs.chef.io/infra_language/checking_platforms/ (platform and platform_family values); "centos",
-# "oracle" and "opensuse" are those of Ohai's lib/ohai/plugins/linux/platform.rb.
+# "oracle" and "opensuse" are those of Ohai's lib/ohai/plugins/linux/platform.rb, "opensuseleap" is that of
+# https://github.com/chef/ohai/pull/784. SUSE Linux Enterprise ("suse") is left out on purpose: SCHEME has no such
+# distribution, so no advisory could speak of a node of it.
 #: Platforms the cookbook patches, as ohai spells them, to Chef's platform_family.
 FAMILY: Mapping[str, str] = MappingProxyType({
     "debian": "debian", "ubuntu": "debian",
     "redhat": "rhel", "centos": "rhel", "rocky": "rhel", "almalinux": "rhel", "oracle": "rhel", "scientific": "rhel",
-    "amazon": "amazon", "fedora": "fedora", "opensuse": "suse",
+    "amazon": "amazon", "fedora": "fedora", "opensuse": "suse", "opensuseleap": "suse",
 })
 #: Distributions as the advisories name them, to how their packages' versions are written and compared.
 SCHEME: Mapping[str, str] = MappingProxyType({
@@ -84,8 +86,9 @@ class Release:
 def release_of(platform: str, platform_version: str) -> Release | None:
     """Return the release that ohai's `platform` and `platform_version` are in the advisories' words.
 
-    `debian 7.11` is debian wheezy, `centos 6.5` is rhel 6, `amazon 2014.03` is amazon 1. None for a platform the
-    cookbook does not patch and for a version that names no release (`trixie/sid`).
+    `debian 7.11` is debian wheezy, `centos 6.5` is rhel 6, `amazon 2014.03` is amazon 1, `opensuseleap 15.5` is
+    opensuse 15.5. None for a platform the cookbook does not patch and for a version that names no release
+    (`trixie/sid`).
     """
     family = FAMILY.get(platform)
     if family is None or not re.fullmatch(r"\d{1,4}(?:\.\d{1,9}){0,3}", platform_version, re.ASCII):
@@ -93,14 +96,15 @@ def release_of(platform: str, platform_version: str) -> Release | None:
     exact = tuple(int(number) for number in platform_version.split("."))
     if platform == "debian":
         name = CODENAMES.get(str(exact[0]))
-    elif platform in ("ubuntu", "opensuse"):
+    elif platform == "ubuntu" or family == "suse":
         name = ".".join(platform_version.split(".")[:2]) if len(exact) > 1 else None
     elif platform == "amazon":
         # Amazon Linux AMI was numbered by year and month, the last 2018.03; its successors are 2 and 2022 onwards.
         name = "1" if 2010 <= exact[0] <= 2018 else str(exact[0])
     else:
         name = str(exact[0])
-    return Release("rhel" if family == "rhel" else platform, name, exact) if name else None
+    distro = {"rhel": "rhel", "suse": "opensuse"}.get(family, platform)
+    return Release(distro, name, exact) if name else None
 
 
 def covers(named: str, release: Release) -> bool:

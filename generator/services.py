@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from generator.errors import AdvisoryError
+from generator.table import ANYTHING, Table
 
 DATA = Path(__file__).with_name("services.toml")
 #: What a unit or init script may be called, systemd.unit(5).
@@ -39,33 +40,19 @@ def load(path: Path = DATA) -> Mapping[str, Service]:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise AdvisoryError(f"{path} cannot be read: {error}") from error
-    mistakes = [f"{name}{mistake}" for name, table in tables.items() for mistake in _mistakes(table)]
+    mistakes: list[str] = []
+    file = Table(tables, mistakes)
+    found = {name: _service(name, table) for name in tables if (table := file.table(name))}
     if mistakes:
-        raise AdvisoryError(f"{path}: {'; '.join(mistakes)}")
-    return MappingProxyType({name: _service(name, table) for name, table in tables.items()})
+        raise AdvisoryError("; ".join(f"{path}: {mistake}" for mistake in mistakes))
+    return MappingProxyType(found)
 
 
-def _service(name: str, table: Mapping) -> Service:
-    return Service(name, tuple(table["names"]), table["reload_is_enough"], table["restart"], table["source"],
-                   tuple(table.get("test", ())))
-
-
-def _mistakes(table: object):
-    if not isinstance(table, dict):
-        yield " is not a table"
-        return
-    for key in sorted(table.keys() - {"names", "reload_is_enough", "restart", "source", "test"}):
-        yield f".{key} is not known here"
-    for key in ("names", "test"):
-        words = table.get(key, [] if key == "test" else None)
-        if not isinstance(words, list) or not all(isinstance(word, str) and word for word in words):
-            yield f".{key} must be a list of words"
-    names = table.get("names")
-    usable = isinstance(names, list) and names and all(isinstance(each, str) and NAME.fullmatch(each) for each in names)
-    if isinstance(names, list) and not usable:
-        yield ".names must be names of units or init scripts, at least one"
-    for key in ("reload_is_enough", "restart"):
-        if not isinstance(table.get(key), bool):
-            yield f".{key} must be true or false"
-    if not isinstance(table.get("source"), str) or not table["source"]:
-        yield ".source must say where this was seen or is written"
+def _service(name: str, table: Table) -> Service:
+    found = Service(
+        name, table.words("names", pattern=NAME), table.flag("reload_is_enough", needed=True),
+        table.flag("restart", needed=True), table.text("source"),
+        table.words("test", needed=False, pattern=ANYTHING, once=False),
+    )
+    table.done()
+    return found

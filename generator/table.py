@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_@-]{0,63}", re.ASCII)  # of a package, a service, a library
-_ANYTHING = re.compile(r".+")
+ANYTHING = re.compile(r".+")
 
 
 class Table:
@@ -33,7 +33,7 @@ class Table:
             return None
         return value
 
-    def text(self, key: str, needed: bool = True, pattern: re.Pattern = _ANYTHING, fold: bool = False) -> str | None:
+    def text(self, key: str, needed: bool = True, pattern: re.Pattern = ANYTHING, fold: bool = False) -> str | None:
         """Return one line of text; `fold` makes one line of several. None where there is none or it is wrong."""
         value = self._get(key, str, "text", needed)
         return None if value is None else self._line(key, " ".join(value.split()) if fold else value, pattern)
@@ -47,8 +47,10 @@ class Table:
             return self.wrong(key, f"{value!r:.80} has characters that do not belong there")
         return value
 
-    def words(self, key: str, needed: bool = True, pattern: re.Pattern = NAME) -> tuple[str, ...]:
-        """Return a list of texts; an empty one counts as missing where it is needed."""
+    def words(
+        self, key: str, needed: bool = True, pattern: re.Pattern = NAME, once: bool = True
+    ) -> tuple[str, ...]:
+        """Return a list of texts; an empty one counts as missing where it is needed. With `once` none may repeat."""
         values = self._get(key, list, "a list of text", needed)
         if needed and values == []:
             self.wrong(key, "is empty")
@@ -58,13 +60,13 @@ class Table:
                 self.wrong(key, f"must hold text alone, not {value!r:.60}")
             elif self._line(key, value, pattern) is not None:
                 found.append(value)
-        for twice in sorted({value for value in found if found.count(value) > 1}):
+        for twice in sorted({value for value in found if once and found.count(value) > 1}):
             self.wrong(key, f"{twice!r} is there twice")
         return tuple(found)
 
-    def flag(self, key: str) -> bool:
+    def flag(self, key: str, needed: bool = False) -> bool:
         """Return true or false, false where the key is absent."""
-        return self._get(key, bool, "true or false", False) or False
+        return self._get(key, bool, "true or false", needed) or False
 
     def pairs(self, key: str) -> tuple[tuple[str, str], ...]:
         """Return a list, not empty, of [first, last] pairs of text."""

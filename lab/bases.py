@@ -76,6 +76,8 @@ BASES = {
 
 def build(mirror: Mirror) -> dict[str, Path]:
     """Return base name to root file system, building what the cache does not have. Raises LabError with the reason."""
+    if passed_over := client.passed_over():
+        host.say(passed_over)
     roots = {name: directory(base, mirror) for name, base in BASES.items()}
     missing = [name for name, root in roots.items() if not root.is_dir()]
     if missing:
@@ -91,11 +93,25 @@ def build(mirror: Mirror) -> dict[str, Path]:
     return roots
 
 
+def included(base: Base) -> tuple[str, ...]:
+    """Return the Debian packages that a base is built of, beside what they depend on."""
+    return tuple(dict.fromkeys((*COMMON, *client.packages(), *base.extra)))
+
+
+def packages() -> tuple[str, ...]:
+    """Return the Debian packages of all bases."""
+    return tuple(dict.fromkeys(name for base in BASES.values() for name in included(base)))
+
+
 def directory(base: Base, mirror: Mirror) -> Path:
-    """Return where a base stands, by a hash of all that goes into it: packages, settings, versions."""
+    """Return where a base stands, by a hash of all that goes into it: packages and their versions, settings.
+
+    `mirror` was read for packages().
+    """
     modules = [__file__, client.__file__, *([legacy.__file__] if base.name == "legacy" else [])]
     recipe = [Path(module).read_text() for module in modules]
-    key = host.fingerprint(*recipe, *client.packages(), client.described(), mirror.source, mirror.library, mirror.older)
+    versions = [f"{name}={mirror.packages.get(name, '')}" for name in included(base)]
+    key = host.fingerprint(*recipe, *versions, client.described(), mirror.source, mirror.library, mirror.older)
     return host.cache() / "bases" / f"{base.name}-{key}"
 
 
@@ -107,9 +123,9 @@ def bootstrap(base: Base, mirror: Mirror, target: Path) -> str:
     archives = host.cache() / "archives"
     archives.mkdir(exist_ok=True)
     inside = '"$1"/var/cache/apt/archives'
-    include = ",".join(dict.fromkeys((*COMMON, *client.packages(), *base.extra)))
     options = [
-        "--variant=minbase", "--mode=root", "--skip=essential/unlink", "--skip=cleanup/apt", f"--include={include}",
+        "--variant=minbase", "--mode=root", "--skip=essential/unlink", "--skip=cleanup/apt",
+        f"--include={','.join(included(base))}",
         '--aptopt=APT::Install-Recommends "false"', '--aptopt=Acquire::Check-Valid-Until "false"',
         "--dpkgopt=force-unsafe-io",
         *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "doc", "locale")),

@@ -39,6 +39,17 @@ def machines() -> Path | None:
     return None
 
 
+def passed_over() -> str | None:
+    """Say which chef-client on this machine's PATH the nodes do not get, and why; None where there is no such one."""
+    if machines():
+        return None
+    for name in HOMES:
+        if found := shutil.which(name):
+            places = " or ".join(map(str, HOMES.values()))
+            return f"{found} is not in {places}, so it cannot be copied into the nodes: they get another chef-client"
+    return None
+
+
 def described() -> str:
     """Return what tells one choice from another: the machine's client and its version, or that there is none."""
     found = machines()

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from generator.shell import join
 from lab.host import ROOT, RUN
-from lab.lab import Lab
+from lab.lab import FLEET, Lab
 
 REPORT = "styptic-report"
+PRODUCTION = tuple(name for name, _, _, environment in FLEET if environment == "production")
 
 
 def run(report: str = REPORT, keep: bool = False) -> int:
@@ -89,11 +90,13 @@ def people(stale: list[dict]) -> str:
 def kept_promises(report: dict, untouched: bool) -> Iterator[str]:
     """Yield each promise of the demo that a report breaks; nothing when all hold.
 
-    Every production node is patched, had a stale service before and has no stale service or init process after;
+    Every production node is in it, patched, had a stale service before and has no stale service or init process after;
     the staging node is not in the report and its packages (`untouched`) are what they were.
     """
-    if not report["nodes"]:
-        yield "no node is in the report"
+    reported = {node["name"] for node in report["nodes"]}
+    for name in PRODUCTION:
+        if name not in reported:
+            yield f"{name} is not in the report"
     for node in report["nodes"]:
         if node["environment"] != "production":
             yield f"{node['name']} of {node['environment']} was touched"

@@ -4,8 +4,9 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from generator.errors import StypticError
 
@@ -30,6 +31,9 @@ PROGRAMS = {
     "perl": "perl",
     "dpkg-deb": "dpkg",
 }
+
+
+Made = TypeVar("Made")
 
 
 class LabError(StypticError):
@@ -69,21 +73,25 @@ def require() -> None:
 def install(*packages: str) -> None:
     """Install Debian packages on the machine, announced first. Raises LabError with apt's own words."""
     say(f"installing the Debian packages {' '.join(packages)}")
-    with_fresh_lists("install", "--yes", "--no-install-recommends", *packages)
+    with_fresh_lists(lambda: apt("install", "--yes", "--no-install-recommends", *packages))
 
 
 def download(where: Path, *packages: str) -> None:
     """Fetch Debian packages (NAME or NAME=VERSION) into a directory. Raises LabError with apt's own words."""
-    with_fresh_lists("download", *packages, cwd=where)
+    apt("download", *packages, cwd=where)
 
 
-def with_fresh_lists(*arguments: str, cwd: Path | None = None) -> None:
-    """Run apt-get; if it fails, its lists may be old or missing: update them and try once more."""
+def with_fresh_lists(work: Callable[[], Made]) -> Made:
+    """Return what `work` does with apt; if it fails, apt's lists may be old or missing: update them, and do it anew.
+
+    Raises LabError if it fails again, or the update does.
+    """
     try:
-        apt(*arguments, cwd=cwd)
-    except LabError:
+        return work()
+    except LabError as error:
+        say(f"{error}; updating apt's lists and trying once more")
         apt("update")
-        apt(*arguments, cwd=cwd)
+        return work()
 
 
 def apt(*arguments: str, cwd: Path | None = None) -> None:

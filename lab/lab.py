@@ -51,10 +51,7 @@ class Lab:
         with lock.held() as descriptor:
             clear()
             network.check_free()
-            apt = mirror.read()
-            host.tools()
-            roots = bases.build(apt)
-            repository = mirror.repository(apt, legacy.packages(roots["light"]))
+            apt, roots, repository = host.with_fresh_lists(material)
             for directory in (RUN, RUN / "log", RUN / "identity", RUN / "nodes", RUN / "goiardi"):
                 directory.mkdir(mode=0o700)
             try:
@@ -187,6 +184,17 @@ class Lab:
             new = RUN / f"{name}.new"
             new.write_text(text)
             new.rename(RUN / name)
+
+
+def material() -> tuple[mirror.Mirror, dict[str, Path], Path]:
+    """Return what a lab is made of: the mirror as read now, the bases by name, and the nodes' own repository.
+
+    Builds what the cache does not have. Raises LabError.
+    """
+    host.tools()
+    apt = mirror.read(bases.packages())
+    roots = bases.build(apt)
+    return apt, roots, mirror.repository(apt, legacy.packages(roots["light"]))
 
 
 def down() -> bool:

@@ -14,9 +14,7 @@ from lab import host
 VULNERABLE = "1.0.1e-2+deb7u4"
 FIXED = "1.0.1e-2+deb7u5"
 
-#: The service's init script and the daemon it runs; stunnel4 is what such a host has had before its libraries.
-SERVICE = "stunnel4"
-
+#: The daemon that the service's init script runs; stunnel4 is what such a host has had before its libraries.
 DAEMON = r"""#!/usr/bin/perl
 # Lab equipment in stunnel4's place: holds libssl and libcrypto open, listens on 7443; a reload keeps the libraries.
 use strict;

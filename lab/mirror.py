@@ -9,9 +9,8 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache as remember
 from functools import cmp_to_key
 from pathlib import Path
 
@@ -27,7 +26,8 @@ class Mirror:
     """One suite of the machine's apt, and the two OpenSSL versions the lab goes between.
 
     `source` is the suite's line for sources.list; `library` the library's package name; `newer` is None in the mirror
-    that has only `older`, and the lab then repacks it under a higher version.
+    that has only `older`, and the lab then repacks it under a higher version. `packages` is name to version of those
+    asked for, as the suite itself has them: bases are built from it alone.
     """
 
     distro: str
@@ -37,6 +37,7 @@ class Mirror:
     library: str
     older: str
     newer: str | None
+    packages: Mapping[str, str]
 
     @property
     def fixed(self) -> str:
@@ -44,9 +45,11 @@ class Mirror:
         return self.newer or f"{self.older}+lab1"
 
 
-@remember
-def read() -> Mirror:
-    """Return what the machine's apt offers. Raises LabError where it has no suite or no OpenSSL for its release."""
+def read(packages: Iterable[str] = ()) -> Mirror:
+    """Return what the machine's apt offers, and its versions of these packages; a virtual package has none.
+
+    Raises LabError where it has no suite or no OpenSSL for its release.
+    """
     system = dict(
         line.split("=", 1) for line in Path("/etc/os-release").read_text().replace('"', "").splitlines() if "=" in line
     )
@@ -54,7 +57,8 @@ def read() -> Mirror:
     lists = targets(codename)
     if not all(Path(target.file).exists() for target in lists):
         host.apt("update")
-    offers = offered(codename)
+    packages = tuple(packages)
+    offers = offered(codename, [*LIBRARIES, *packages])
     library = next((name for name in LIBRARIES if name in offers), None)
     if not library:
         raise LabError(f"apt offers no OpenSSL library for {codename or 'this release'}; run apt-get update and look")
@@ -64,6 +68,7 @@ def read() -> Mirror:
     return Mirror(
         distro=system["ID"], codename=codename, release=system.get("VERSION_ID", ""), library=library, older=older,
         newer=newest if newest != older else None, source=source_line(codename, lists),
+        packages={name: offers[name][codename] for name in packages if codename in offers.get(name, ())},
     )
 
 
@@ -86,10 +91,13 @@ def targets(codename: str) -> list[Target]:
     return [target for target in found if target.suite == codename or target.suite.startswith(f"{codename}-")]
 
 
-def offered(codename: str) -> dict[str, dict[str, str]]:
-    """Return library to suite to version, for the suites of this release (`apt-cache madison`, its order kept)."""
+def offered(codename: str, packages: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return package to suite to version, for the suites of this release (`apt-cache madison`, its order kept).
+
+    One call for all of them: without a cache of its own, apt-cache reads its lists anew each time, for half a second.
+    """
     found: dict[str, dict[str, str]] = {}
-    for line in host.run("apt-cache", "madison", *LIBRARIES).splitlines():
+    for line in host.run("apt-cache", "madison", *packages).splitlines():
         name, version, where = (part.strip() for part in line.split("|"))
         suite = where.split()[1].split("/")[0]
         if suite == codename or suite.startswith(f"{codename}-"):

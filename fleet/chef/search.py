@@ -34,6 +34,16 @@ def expand(query: str) -> str:
     return " OR ".join(f"{field}:*{query}*" for field in fields)
 
 
+def searched(environment: str | None, query: str | None) -> str:
+    """Return what the server is asked for the nodes of `environment` (None or '*': of all) that match `query`.
+
+    None or "" as the query matches all; one without a colon is expanded, see expand().
+    """
+    words = [f"chef_environment:{environment}"] if environment not in (None, "*") else []
+    words += [f"({expand(query)})"] if query else []
+    return " AND ".join(words) or "*:*"
+
+
 def partial(server, index: str, query: str, keys: Mapping[str, Sequence[str]]) -> list[dict]:
     """Return one dictionary a match, with `keys` (name to the path of an attribute) filled in, None where it is absent.
 
@@ -88,9 +98,6 @@ def find_nodes(
     environment = None if environment == "*" else environment
     if environment is not None:
         check_environment(server, environment)
-    words = [f"chef_environment:{environment}"] if environment is not None else []
-    words += [f"({expand(query)})"] if query else []
-    searched = " AND ".join(words) or "*:*"
     paths = _address_paths(server, address_attribute)
     keys = {
         "name": ("name",), "environment": ("chef_environment",), "platform": ("platform",), "os": ("os",),
@@ -100,7 +107,7 @@ def find_nodes(
     }
     incomplete = None
     try:
-        rows = partial(server, "node", searched, keys)
+        rows = partial(server, "node", searched(environment, query), keys)
     except IncompleteSearchError as error:
         if query or environment is None:
             raise

@@ -44,17 +44,19 @@ def patch(
     shared.make_report_directory(settings)
     from fleet import plan as planning
     from fleet import push
+    from fleet.journal import Journal, default_path
     from fleet.verbs import rolling
 
-    with shared.shop(settings) as shop:
-        ways = rolling.ways(settings, shop.config)
-        made = planning.make(shared.nodes_of(shop.server, settings), advisories, settings)
-        shared.ask(shop.server, settings, made, advisories)
-        pushed = None
-        if environments := {node.environment for node in made.asked}:
-            pushed = push.push(shop.server, shop.config, advisories, environments, settings.accept_unpinned)
-        url = shop.server.url
-    return rolling.roll(settings, ways, url, advisories, made, pushed)
+    with Journal(default_path()) as journal:
+        with shared.shop(settings) as shop:
+            ways = rolling.ways(settings, shop.config)
+            made = planning.make(shared.nodes_of(shop.server, settings), advisories, settings)
+            shared.ask(shop.server, settings, made, advisories)
+            pushed = None
+            if environments := {node.environment for node in made.asked}:
+                pushed = push.push(shop.server, shop.config, advisories, environments, settings.accept_unpinned)
+            url = shop.server.url
+        return rolling.roll(settings, ways, journal, url, advisories, made, pushed)
 
 
 @verb(
@@ -80,10 +82,12 @@ def verify(
     advisories = shared.advisories_of(settings)
     shared.make_report_directory(settings)
     from fleet import plan as planning
+    from fleet.journal import Journal, default_path
     from fleet.verbs import rolling
 
-    with shared.shop(settings) as shop:
-        ways = rolling.ways(settings, shop.config)
-        made = planning.make(shared.nodes_of(shop.server, settings), advisories, settings, converge=False)
-        url = shop.server.url
-    return rolling.roll(settings, ways, url, advisories, made, None, converge=False)
+    with Journal(default_path()) as journal:
+        with shared.shop(settings) as shop:
+            ways = rolling.ways(settings, shop.config)
+            made = planning.make(shared.nodes_of(shop.server, settings), advisories, settings, converge=False)
+            url = shop.server.url
+        return rolling.roll(settings, ways, journal, url, advisories, made, None, converge=False)

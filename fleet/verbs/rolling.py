@@ -10,7 +10,7 @@ from pathlib import Path
 from fleet import console, rollout
 from fleet.cli import INTERRUPTED
 from fleet.errors import SettingsError
-from fleet.journal import Journal, default_path
+from fleet.journal import Journal
 from fleet.plan import Plan
 from fleet.push import Pushed
 from fleet.report.record import Run, node_as_dict
@@ -22,56 +22,62 @@ from generator.errors import StypticError
 def ways(settings: Settings, config):
     """Return how the nodes are reached (fleet.ssh.Connections, not yet open); raises SettingsError for what is wrong.
 
-    `config` is fleet.chef's. Before anything is changed: what SSH was told is checked here.
+    `config` is fleet.chef's. Before anything is changed: what SSH was told is checked here, and so are the ssh_config,
+    known_hosts and keys that every node needs.
     """
     from fleet import ssh
 
-    return ssh.Connections(ssh.settings_for(settings, config.knife))
+    connections = ssh.Connections(ssh.settings_for(settings, config.knife))
+    connections.router.check()
+    return connections
 
 
 def roll(
-    settings: Settings, ways, url: str, advisories: Sequence, made: Plan, pushed: Pushed | None, converge: bool = True
+    settings: Settings, ways, journal: Journal, url: str, advisories: Sequence, made: Plan, pushed: Pushed | None,
+    converge: bool = True,
 ) -> int:
     """Take every node its way, show it, write journal and report; return the exit code.
 
-    `ways` is what ways() returned, `url` the server's, `pushed` the cookbook the nodes will get (None when none is
-    pushed). With `converge` false nothing is changed and there is no canary. An interruption still says where each node
-    stands and writes the report, with the nodes that were under way as `pending`, before KeyboardInterrupt goes on.
-    Raises SettingsError where the report cannot be written.
+    `ways` is what ways() returned, `journal` an open one, `url` the server's, `pushed` the cookbook the nodes will get
+    (None when none is pushed). With `converge` false nothing is changed and there is no canary. An interruption still
+    says where each node stands and writes the report, with the nodes that were under way as `pending`, before
+    KeyboardInterrupt goes on. Raises SettingsError where the report cannot be written.
     """
+    from fleet.chef import search
+
+    query = search.searched(settings.environment, settings.query)
     started = datetime.now(UTC)
     run = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
     going = rollout.prepare(made.asked, made.left_out)
     names = tuple(each.id for each in advisories)
     cookbook = {"name": pushed.name, "version": pushed.version, "sha256": pushed.sha256} if pushed else {}
     code = StypticError.exit_code
-    with Journal(default_path()) as journal:
-        about = {"verb": "patch" if converge else "verify", "server": url, "environment": settings.env,
-                 "query": settings.searched, "advisories": names, "cookbook": cookbook}
-        journal.begin(run, about, started)
-        for outcome in going.outcomes.values():
-            journal.node(run, outcome.record.name, 0, outcome.record.state.value, node_as_dict(outcome.record))
-        shown = console.for_stream(sys.stdout, settings.quiet)
-        shown.begin(len(going.outcomes))
-        try:
-            for outcome in made.left_out:
-                shown.ended(outcome)
-            asyncio.run(travel(settings, ways, journal, run, going, made, advisories, shown, converge))
-            code = going.exit_code
-        except KeyboardInterrupt:
-            code = INTERRUPTED
-            raise
-        finally:
-            shown.close()
-            finished = datetime.now(UTC)
-            lines = console.Lines()
-            for line in console.conclusion(going, settings.whom):
-                lines.say(line)
-            journal.finish(run, code, finished)
-            if settings.report:
-                outcomes = tuple(sorted(going.outcomes.values(), key=lambda each: each.record.name))
-                done = Run(run, settings.env, settings.searched, names, cookbook, started, finished, code, outcomes)
-                report(done, Path(settings.report))
+    about = {"verb": "patch" if converge else "verify", "server": url, "environment": settings.env, "query": query,
+             "advisories": names, "cookbook": cookbook}
+    journal.begin(run, about, started)
+    for outcome in going.outcomes.values():
+        journal.node(run, outcome.record.name, 0, outcome.record.state.value, node_as_dict(outcome.record))
+    shown = console.for_stream(sys.stdout, settings.quiet)
+    shown.begin(len(going.outcomes))
+    try:
+        for outcome in made.left_out:
+            shown.ended(outcome)
+        asyncio.run(travel(settings, ways, journal, run, going, made, advisories, shown, converge))
+        code = going.exit_code
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+        raise
+    finally:
+        shown.close()
+        finished = datetime.now(UTC)
+        lines = console.Lines()
+        for line in (*console.conclusion(going, settings.whom), *console.follow_up(going, advisories)):
+            lines.say(line)
+        journal.finish(run, code, finished)
+        if settings.report:
+            outcomes = tuple(sorted(going.outcomes.values(), key=lambda each: each.record.name))
+            done = Run(run, settings.env, query, names, cookbook, started, finished, code, outcomes)
+            report(done, Path(settings.report))
     return code
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from generator import advisory, packages, platforms, probe, services, tls
+from generator import advisory, packages, platforms, probe, running, services, tls
 from generator.errors import ProbeError, StypticError
 from generator.shell import join
 
 DEFAULT = "CVE-2014-0160"
 ADVISORIES = pytest.StashKey[list]()
 # os-release(5) ID to ohai's platform, where they differ; see the sources in generator/platforms.py.
-OHAI = {"rhel": "redhat", "ol": "oracle", "amzn": "amazon", "opensuse-leap": "opensuse"}
+OHAI = {"rhel": "redhat", "ol": "oracle", "amzn": "amazon", "opensuse-leap": "opensuseleap"}
 FAILED = 1  # "program is dead and /var/run pid file exists", the Linux Standard Base's status of an init script
 
 ASK = r"""
@@ -55,6 +55,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--tls-port", action="append", dest="tls_ports", type=int, metavar="PORT",
         help="A port on which the host must answer a TLS handshake; may be repeated",
     )
+    group.addoption(
+        "--service", action="append", dest="services", metavar="NAME",
+        help="A systemd unit or init script that must run on the host; may be repeated",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -83,6 +87,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         ports = sorted(set(metafunc.config.getoption("tls_ports") or ()))
         none = pytest.param(0, id="none", marks=pytest.mark.skip("no --tls-port was given"))
         metafunc.parametrize("tls_port", ports or [none])
+    if "service" in metafunc.fixturenames:
+        names = sorted(set(metafunc.config.getoption("services") or ()))
+        none = pytest.param("", id="none", marks=pytest.mark.skip("no --service was given"))
+        metafunc.parametrize("service", names or [none])
 
 
 @dataclass(frozen=True)
@@ -99,12 +107,13 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def told(host) -> Told:
+def told(host, request) -> Told:
     """Ask a host, in one command."""
+    libraries = sorted({stem for each in request.config.stash[ADVISORIES] for stem in each.libraries})
     names = sorted({name for service in services.load().values() for name in service.names})
     script = ASK.replace("@PACKAGES@", packages.SCRIPT).replace("@NAMES@", join(names))
     script = script.replace("@UNITS@", join(f"{name}.service" for name in names))
-    answer = answer_of(host, script + probe.command())
+    answer = answer_of(host, script + probe.command(libraries))
     head, mark, rest = answer.partition(probe.FIRST)
     lines = head.splitlines()
     if "styptic-check 1" not in lines or not mark:
@@ -122,6 +131,16 @@ def answering(host, request) -> tuple[int, ...]:
     """The ports of --tls-port that answer a TLS handshake."""
     ports = sorted(set(request.config.getoption("tls_ports")))
     return whole(tls.parse, answer_of(host, tls.command(ports)))
+
+
+@pytest.fixture(scope="module")
+def serving(host, request) -> tuple[str, ...]:
+    """The services of --service that run."""
+    try:
+        script = running.command(request.config.getoption("services"))
+    except ValueError as error:
+        pytest.fail(str(error), pytrace=False)
+    return whole(running.parse, answer_of(host, script))
 
 
 def answer_of(host, script: str) -> str:

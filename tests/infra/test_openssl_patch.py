@@ -1,6 +1,6 @@
 """Is OpenSSL patched on a host, and does nothing there still run the old library?
 
-    pytest tests/infra --hosts=ssh://web1,ssh://web2 --sudo --advisory CVE-2014-0160 --tls-port 443 -rs
+    pytest tests/infra --hosts=ssh://web1,ssh://web2 --sudo --advisory CVE-2014-0160 --tls-port 443 --service nginx -rs
 
 Every host needs its own scheme: in --hosts=ssh://web1,web2 the second would be reached by a library that trusts any
 host key, and is refused. `invoke verify` and `invoke patch` run these very checks over their own connections, and so
@@ -50,6 +50,12 @@ def test_no_service_died(told):
     """
     if told.dead:
         pytest.fail(f"{', '.join(told.dead)} failed: see its log, and start it", pytrace=False)
+
+
+def test_services_run(serving, service):
+    """A service that must run does, by its own service manager's word."""
+    if service not in serving:
+        pytest.fail(f"{service} does not run: see its log, and start it", pytrace=False)
 
 
 def test_tls_is_answered(answering, tls_port):

@@ -1,7 +1,8 @@
 """Chef's own Ruby, in a lab node, as the judge of what fleet/chef writes anew: signatures and the order of settings."""
 
 import json
-import os
+import shutil
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from fleet.chef import config
+from fleet.chef import config, config_rb
 from fleet.chef.compat import Key
 from fleet.chef.signing import PROTOCOLS, sign
 from fleet.errors import SettingsError
+from generator import shell
 
 VERIFY = r"""
 require "json"
@@ -209,15 +211,79 @@ CASES = {
 }
 
 
-def loaded(case: dict, root: Path) -> dict | str:
-    """Return what fleet.chef.config makes of a case, in the words of LOAD."""
-    for path, text in case["files"].items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text.replace("ROOT", str(root)))
-    (root / case["cwd"]).mkdir(parents=True, exist_ok=True)
+# What only ruby can read.
+COMPUTED = """
+require "json"
+url = %w{dev prod}.include?(ENV["STAGE"]) ? "https://#{ENV["STAGE"]}.example" : "https://x"
+chef_server_url url
+node_name JSON.parse('["ada"]').first
+client_key File.expand_path("../../../keys/#{node_name}", __FILE__)
+knife[:ssh_port] = 22 + 1 if url.end_with?("example")
+knife({ ssh_user: "ops" })
+"""
+RUBY_CASES = {
+    "computed": ({"w/d/config.rb": COMPUTED}, None, {"STAGE": "prod"}),
+    "refused: raise": ({"w/d/config.rb": f"{BARE}raise 'no key today'\n"}, None, {}),
+    "refused: exit": ({"w/d/config.rb": f"{BARE}exit 3\n"}, None, {}),
+}
+
+
+@pytest.fixture(scope="module")
+def cases():
+    return {
+        name: {
+            "files": {"home/.chef/here": "", **KEYS, **files}, "profile": profile, "cwd": "w/d",
+            "env": {"HOME": "ROOT/home", **env},
+        }
+        for name, (files, profile, env) in (CASES | RUBY_CASES).items()
+    }
+
+
+@pytest.fixture(scope="module")
+def theirs(ruby, cases):
+    """What Chef's own loader makes of every case."""
+    found = dict(zip(cases, ruby(LOAD, list(cases.values())), strict=True))
+    assert {name for name, said in found.items() if said == "refused"} == {
+        name for name in cases if name.startswith("refused")
+    }
+    return found
+
+
+@pytest.fixture(scope="module")
+def roots(lab, cases, tmp_path_factory):
+    """Put every case's files into a directory of its own, here and in the node under the same name."""
+    place = tmp_path_factory.mktemp("settings")
+    roots = {name: place / str(number) for number, name in enumerate(cases)}
+    for name, case in cases.items():
+        for path, text in case["files"].items():
+            (roots[name] / path).parent.mkdir(parents=True, exist_ok=True)
+            (roots[name] / path).write_text(text.replace("ROOT", str(roots[name])))
+        (roots[name] / case["cwd"]).mkdir(parents=True, exist_ok=True)
+    packed = subprocess.run(["tar", "-cC", "/", str(place).lstrip("/")], capture_output=True, check=True).stdout
+    node = next(iter(lab.nodes))
+    lab.exec(node, ["tar", "-xC", "/"], input=packed, check=True)
+    yield roots
+    lab.exec(node, ["rm", "-rf", str(place)], check=True)
+
+
+@pytest.fixture(scope="module")
+def rubys_path(lab, tmp_path_factory):
+    """Return a directory whose `ruby` is the node's own, for a machine that has none."""
+    place = tmp_path_factory.mktemp("bin")
+    pid = (next(iter(lab.nodes.values())).identity / "pid").read_text()
+    inside = 'PATH=/usr/bin:/bin; export PATH; cd "$1" && exec ruby -e "$2"'
+    enter = [shutil.which("nsenter"), "--target", pid, "--mount", "--uts", "--ipc", "--net", "--pid"]
+    command = shell.join([*enter, "/bin/sh", "-c", inside, "sh"])
+    (place / "ruby").write_text(f'#!/bin/sh\nexec {command} "$PWD" "$({shutil.which("cat")} "$1")"\n')
+    (place / "ruby").chmod(0o755)
+    return place
+
+
+def loaded(case: dict, root: Path, path: Path) -> dict | str:
+    """Return what fleet.chef.config makes of a case, in the words of LOAD; `path` is all there is on PATH."""
     env = {name: value.replace("ROOT", str(root)) for name, value in case["env"].items()}
     try:
-        found = config.load(case["profile"], cwd=root / case["cwd"], env={"PATH": os.environ["PATH"], **env})
+        found = config.load(case["profile"], cwd=root / case["cwd"], env={"PATH": str(path), **env})
     except SettingsError:
         return "refused"
     said = {
@@ -228,16 +294,49 @@ def loaded(case: dict, root: Path) -> dict | str:
     return json.loads(json.dumps(said, default=str).replace(str(root), "ROOT"))
 
 
-def test_settings_are_those_of_chefs_own_loader(ruby, tmp_path):
-    cases = {
-        name: {
-            "files": {"home/.chef/here": "", **KEYS, **files}, "profile": profile, "cwd": "w/d",
-            "env": {"HOME": "ROOT/home", **env},
-        }
-        for name, (files, profile, env) in CASES.items()
-    }
-    theirs = dict(zip(cases, ruby(LOAD, list(cases.values())), strict=True))
-    assert {name: loaded(case, tmp_path / str(number)) for number, (name, case) in enumerate(cases.items())} == theirs
-    assert {name for name, found in theirs.items() if found == "refused"} == {
-        name for name in CASES if name.startswith("refused")
-    }
+def test_settings_read_without_ruby_are_those_of_chefs_own_loader(cases, theirs, roots, monkeypatch):
+    monkeypatch.setattr(config_rb, "_EMBEDDED", ())
+    ours = {name: loaded(cases[name], roots[name], roots[name] / "none") for name in CASES}
+    assert ours == {name: theirs[name] for name in CASES}
+
+
+def test_settings_evaluated_by_ruby_are_those_of_chefs_own_loader(cases, theirs, roots, rubys_path):
+    assert {name: loaded(cases[name], roots[name], rubys_path) for name in cases} == theirs
+
+
+def evaluated(lab, tmp_path, text: str) -> tuple[dict, str]:
+    """Run the evaluator itself in a node on one config.rb; return its answer, and what it printed beside it."""
+    name, file = next(iter(lab.nodes)), f"/root/{tmp_path.name}.rb"
+    lab.exec(name, ["tee", file], input=text, text=True, stdout=subprocess.DEVNULL, check=True)
+    done = lab.exec(
+        name, ["ruby", "-e", config_rb.EVALUATOR.read_text()], capture_output=True, text=True, check=True,
+        input=json.dumps({"files": [file], "directory": None, "settings": {"node_name": "ada", "knife": {"a": 1}}}),
+    )
+    lab.exec(name, ["rm", file], check=True)
+    return json.loads(done.stdout), done.stderr
+
+
+def test_the_evaluator_knows_chefs_own_constant_and_lets_a_file_print(lab, tmp_path):
+    text = """
+puts "reading"
+Chef::Config[:client_key] = "/keys/#{ChefConfig::Config[:node_name]}.pem"
+Chef::Config.log_level = :info
+knife[:b] = { deep: [nil, 1.5, :word] }
+"""
+    answer, printed = evaluated(lab, tmp_path, text)
+    assert printed == "reading\n"
+    said = answer["settings"]
+    assert (said["client_key"], said["log_level"], said["node_name"]) == ("/keys/ada.pem", "info", "ada")
+    assert said["knife"] == {"a": 1, "b": {"deep": [None, 1.5, "word"]}}
+
+
+@pytest.mark.parametrize(("text", "error", "line"), [
+    ("a 1\nb 2\nraise ArgumentError, 'no key today'\n", "ArgumentError: no key today", "3"),
+    ("a 1\nrequire 'no/such/file'\n", "LoadError: cannot load such file -- no/such/file", "2"),
+    ("a 1\nexit 3\n", "SystemExit: exit", "2"),
+    ("a [\n", "SyntaxError:", "1"),
+])
+def test_an_error_of_the_evaluator_names_its_line(lab, tmp_path, text, error, line):
+    answer, _ = evaluated(lab, tmp_path, text)
+    assert answer["error"].startswith(error)
+    assert (answer["file"], answer["line"]) == (f"/root/{tmp_path.name}.rb", line)

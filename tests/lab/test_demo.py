@@ -19,10 +19,11 @@ NODE = {
     "name": "web1", "environment": "production", "state": "patched", "stale_before": [NGINX, SESSION],
     "stale_after": [SESSION], "packages_before": {"openssl": "1"}, "packages_after": {"openssl": "2"}, "actions": [],
 }
+OTHERS = [NODE | {"name": name} for name in ("web2", "legacy1")]
 
 
 def test_a_report_that_keeps_every_promise_breaks_none():
-    assert list(demo.kept_promises({"nodes": [NODE]}, untouched=True)) == []
+    assert list(demo.kept_promises({"nodes": [NODE, *OTHERS]}, untouched=True)) == []
 
 
 @pytest.mark.parametrize(
@@ -36,12 +37,19 @@ def test_a_report_that_keeps_every_promise_breaks_none():
     ],
 )
 def test_each_broken_promise_is_named(change, said):
-    assert list(demo.kept_promises({"nodes": [copy.deepcopy(NODE) | change]}, untouched=True)) == [said]
+    assert list(demo.kept_promises({"nodes": [copy.deepcopy(NODE) | change, *OTHERS]}, untouched=True)) == [said]
+
+
+@pytest.mark.parametrize("missing", ["web1", "web2", "legacy1"])
+def test_a_report_that_lacks_a_node_is_a_broken_promise(missing):
+    nodes = [node for node in (NODE, *OTHERS) if node["name"] != missing]
+    assert list(demo.kept_promises({"nodes": nodes}, untouched=True)) == [f"{missing} is not in the report"]
 
 
 def test_an_empty_report_and_a_touched_staging_node_are_broken_promises():
     assert list(demo.kept_promises({"nodes": []}, untouched=False)) == [
-        "no node is in the report", "the staging node's packages changed",
+        "web1 is not in the report", "web2 is not in the report", "legacy1 is not in the report",
+        "the staging node's packages changed",
     ]
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from fleet.chef import search
 from generator import advisory, versions
-from lab import bases, cgroups, host, legacy, lock, mirror, network, registry
+from lab import cgroups, host, legacy, lock, mirror, network, registry
 from lab import lab as labs
 from lab.host import ROOT, RUN, LabError
 from lab.lab import FLEET, Lab
@@ -235,9 +235,9 @@ def test_a_second_lab_is_refused_with_whose_the_first_is(lab):
 def test_without_a_second_version_in_the_mirror_the_first_is_repacked_and_installs(lab, node, tmp_path):
     for archive in (lab.repository / "current").glob("*.deb"):
         shutil.copy(archive, tmp_path)
-    only = replace(mirror.read(), older="1", newer=None)
-    assert only.fixed == "1+lab1"
-    newer = f"{mirror.read().fixed}+lab1"
+    found = mirror.read()
+    assert replace(found, older="1", newer=None).fixed == "1+lab1"
+    newer = f"{found.fixed}+lab1"
     for archive in list(tmp_path.glob("*.deb")):
         mirror.repack(archive, newer)
     made = list(tmp_path.glob("*.deb"))
@@ -246,34 +246,6 @@ def test_without_a_second_version_in_the_mirror_the_first_is_repacked_and_instal
         lab.exec(node.name, ["sh", "-c", f"cat > /root/{number}.deb"], input=archive.read_bytes(), check=True)
     sh(lab, node.name, "dpkg --install /root/*.deb && apt-get check && openssl version")
     assert set(openssl(lab, node.name).values()) == {newer}
-
-
-def test_a_base_is_named_by_all_that_goes_into_it():
-    apt = mirror.read()
-    web = bases.directory(bases.BASES["web"], apt)
-    assert bases.directory(bases.BASES["web"], mirror.read()) == web
-    assert bases.directory(bases.BASES["web"], replace(apt, older="1")) != web
-    assert bases.directory(bases.BASES["light"], apt).name.startswith("light-")
-
-
-def test_a_chef_client_of_the_machine_is_taken_whole(tmp_path):
-    # There is no real one here: a script stands in its place, in a mount namespace, so that the machine has none after.
-    script = f"""
-    mount -t tmpfs none /opt
-    mkdir -p /opt/chef/bin {tmp_path}/opt {tmp_path}/usr/bin /opt/on-path
-    printf '#!/bin/sh\necho Chef Infra Client: 18.0.0\n' >/opt/chef/bin/chef-client
-    chmod +x /opt/chef/bin/chef-client
-    ln -s /opt/chef/bin/chef-client /opt/on-path/chef-client
-    PATH=/opt/on-path:$PATH exec {sys.executable} -c '
-from pathlib import Path
-from lab import client
-assert client.copy_machines(Path("{tmp_path}"))
-print(client.described())'"""
-    alone = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script]
-    done = subprocess.run(alone, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "Chef Infra Client: 18.0.0"
-    assert (tmp_path / "opt/chef/bin/chef-client").is_file()
-    assert (tmp_path / "usr/bin/chef-client").readlink().as_posix() == "/opt/chef/bin/chef-client"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-"""An upload to a Chef Infra Server that speaks API 2 and needs a moment, played by a real HTTP server.
+"""An upload to a Chef Infra Server that speaks API 2 and needs a moment.
 
-No such server can be had here; the lab's tests upload to goiardi, which is one of API 1.
+Needs no Chef Infra Server: a real HTTP server plays its part. The lab's tests upload to goiardi, one of API 1.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""Search as a Chef Infra Server pages it. No such server can be had here, so a real HTTP server plays its rules:
+"""Search as a Chef Infra Server pages it. Needs no Chef Infra Server: a real HTTP server plays its rules.
 
-1000 rows a page at most, deleted objects shorten a page, and (on OpenSearch) `total` counts to 10,000 and no further.
-The lab's tests search a Chef server that is one, goiardi.
+They are: 1000 rows a page at most, deleted objects shorten a page, and (on OpenSearch) `total` counts to 10,000 and no
+further. The lab's tests search a Chef server that is one, goiardi.
 """
 
 import json
@@ -133,7 +133,7 @@ def test_what_is_no_page_is_an_error(serve, answer, pem, page):
 def test_the_query_is_knifes(infra, environment, query, asked):
     played, chef = infra(0)
     search.find_nodes(chef, environment, query)
-    assert played.asked[0][0]["q"] == asked
+    assert played.asked[0][0]["q"] == asked == search.searched(environment, query)
 
 
 @pytest.mark.parametrize(("attribute", "knife", "paths"), [

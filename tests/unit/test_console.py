@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import threading
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -269,6 +270,12 @@ def test_an_interruption_says_who_was_under_way():
 def test_nobody_asked_is_said():
     assert said(ended("win1", State.SKIPPED, "windows"))[0] == "production: none of 1 nodes was asked."
     assert said() == ["production: none of 0 nodes was asked."]
+
+
+def test_what_may_have_leaked_is_told_where_a_node_was_patched():
+    leaks, tight = SimpleNamespace(id="A-1", follow_up="reissue keys"), SimpleNamespace(id="A-2", follow_up=None)
+    assert list(console.follow_up(rolled(ended()), [leaks, tight])) == ["A-1 may have leaked before: reissue keys."]
+    assert list(console.follow_up(rolled(ended(state=State.ALREADY_PATCHED)), [leaks])) == []
 
 
 def test_every_state_has_its_place():

@@ -81,5 +81,11 @@ def test_where_it_stands(environment, path):
     assert str(default_path(environment)) == path
 
 
+@pytest.mark.parametrize("name", ["STYPTIC_STATE", "XDG_STATE_HOME"])
+def test_the_home_of_nobody_is_refused(name):
+    with pytest.raises(SettingsError, match=rf"^{name}: '~nobody-at-all/x' names the home of a user there is not\.$"):
+        default_path({name: "~nobody-at-all/x"})
+
+
 def test_times_are_utc():
     assert utc(NOW.astimezone(timezone(timedelta(hours=2)))) == "2026-01-02T03:04:05.678Z"

@@ -53,7 +53,13 @@ def test_everything_is_read():
 def test_sessions_and_the_one_who_asks_do_not_count():
     lines = [STALE.replace("service\tnginx", f"{kind}\t") for kind in ("session", "own", "init", "orphan")]
     answer = WHOLE.replace(STALE, "".join(lines))
-    assert [each["kind"] for each in look.parse(answer.encode()).counted] == ["init", "orphan"]
+    found = look.parse(answer.encode())
+    assert [each["kind"] for each in found.stale] == ["session", "init", "orphan"], "a login is listed"
+    assert [each["kind"] for each in found.counted] == ["init", "orphan"]
+
+
+def test_the_advisories_libraries_are_what_the_probe_looks_for():
+    assert b"PROBE_LIBRARIES='liblzma libssl'" in look.script(["liblzma", "libssl"])
 
 
 def test_a_node_without_chef_client_says_none():

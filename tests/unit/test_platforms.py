@@ -30,6 +30,8 @@ from generator.platforms import Release
     ("amazon", "2023.6.20241010", ("amazon", "2023")),
     ("fedora", "20", ("fedora", "20")),
     ("opensuse", "13.1", ("opensuse", "13.1")),
+    ("opensuseleap", "15.5", ("opensuse", "15.5")),
+    ("opensuseleap", "42.3", ("opensuse", "42.3")),
 ])
 def test_ohai_spelling(platform, version, release):
     found = platforms.release_of(platform, version)
@@ -40,7 +42,8 @@ def test_ohai_spelling(platform, version, release):
 
 @pytest.mark.parametrize(("platform", "version"), [
     ("debian", "trixie/sid"), ("debian", "99"), ("debian", ""), ("debian", "7.11\n"), ("debian", "٧"), ("ubuntu", "12"),
-    ("windows", "10.0.20348"), ("", ""), ("Debian", "7"), ("centos", "6.5; id"), ("centos", "9" * 5000),
+    ("windows", "10.0.20348"), ("suse", "15.5"), ("opensuseleap", "15"), ("", ""), ("Debian", "7"),
+    ("centos", "6.5; id"), ("centos", "9" * 5000),
 ])
 def test_what_names_no_release(platform, version):
     assert platforms.release_of(platform, version) is None

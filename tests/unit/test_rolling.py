@@ -9,15 +9,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from invoke import Config, Context
 
+from fleet.chef import search
 from fleet.errors import SettingsError
-from fleet.journal import Journal
+from fleet.journal import Journal, default_path
 from fleet.node import Node, State
 from fleet.plan import Plan
 from fleet.push import Pushed
 from fleet.rollout import begun
 from fleet.settings import Settings
 from fleet.ssh import Connections, SshSettings
+from fleet.verbs import patch as patching
 from fleet.verbs import rolling
 from generator import advisory
 
@@ -46,7 +49,9 @@ def rolled(port, asked=("n1",), report=None, pushed=PUSHED, **settings):
     said = Settings(env="production", report=report and str(report), connect_timeout=10, **settings)
     ways = Connections(SshSettings(port=port, connect_timeout=10))
     found = advisory.load(["heartbleed"])
-    return rolling.roll(said, ways, "https://chef.example", found, Plan(nodes, (SKIPPED,), {}), pushed, bool(pushed))
+    made = Plan(nodes, (SKIPPED,), {})
+    with Journal(default_path()) as journal:
+        return rolling.roll(said, ways, journal, "https://chef.example", found, made, pushed, bool(pushed))
 
 
 def test_a_fleet_out_of_reach(nobody, state, tmp_path, capsys):
@@ -84,6 +89,52 @@ def test_nobody_to_ask_is_10_and_has_its_report(state, tmp_path, capsys):
     assert json.loads((tmp_path / "report.json").read_text())["exit_code"] == 10
 
 
+def test_the_report_names_the_query_that_the_server_was_asked(state, tmp_path):
+    assert rolled(22, (), tmp_path, query="web") == 10
+    asked = search.searched("production", "web")
+    assert asked.startswith("chef_environment:production AND (tags:*web* OR ")
+    assert json.loads((tmp_path / "report.json").read_text())["query"] == asked
+    with Journal(state) as journal:
+        ((about,),) = journal.database.execute("SELECT about FROM run").fetchall()
+    assert json.loads(about)["query"] == asked
+
+
+@pytest.fixture
+def chef(serve, answer, pem, state, tmp_path, monkeypatch):
+    """A server that knife's settings lead to."""
+    server = serve(answer())
+    monkeypatch.setenv("KNIFE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".chef").mkdir()
+    (tmp_path / ".chef" / "ops.pem").write_text(pem)
+    (tmp_path / ".chef" / "config.rb").write_text(
+        f"chef_server_url '{server.url}'\nnode_name 'ops'\nclient_key '{tmp_path}/.chef/ops.pem'\n"
+    )
+    return server
+
+
+@pytest.mark.parametrize("verb", [patching.patch, patching.verify])
+@pytest.mark.parametrize(("file", "content", "said"), [
+    ("journal.db", "no database, but a text of some length\n" * 100, "journal.db cannot be written: file is not"),
+    (".ssh/config", "Port many\n", "Invalid Port integer value: many; mend it"),
+    (".ssh/config", "IdentityFile ~nobody-of-that-name/k\n", "names the home of a user there is not"),
+    (".ssh/known_hosts/x", "", "known_hosts cannot be read: Is a directory"),
+])
+def test_what_would_fail_every_node_is_said_before_the_server_is_asked(
+    chef, tmp_path, capsys, verb, file, content, said
+):
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text(content)
+    how = {"yes": True} if verb is patching.patch else {}
+    with pytest.raises(SystemExit) as ended:
+        verb(Context(Config()), env="production", advisory=["heartbleed"], **how)
+    assert ended.value.code == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert said in err
+    assert chef.requests == []
+
+
 def test_a_report_that_cannot_be_written_hides_nothing(state, tmp_path, capsys):
     (tmp_path / "report.json").mkdir()
     with pytest.raises(SettingsError, match=r"^the report cannot be written to .*; the journal holds how each node"):
@@ -96,12 +147,14 @@ def test_a_report_that_cannot_be_written_hides_nothing(state, tmp_path, capsys):
 def test_an_interruption_leaves_a_report_and_says_who_was_under_way(state, tmp_path):
     program = (
         "import sys\nfrom fleet import cli\nfrom fleet.node import Node\nfrom fleet.plan import Plan\n"
-        "from fleet.settings import Settings\nfrom fleet.ssh import Connections, SshSettings\n"
-        "from fleet.verbs import rolling\n"
+        "from fleet.journal import Journal, default_path\nfrom fleet.settings import Settings\n"
+        "from fleet.ssh import Connections, SshSettings\nfrom fleet.verbs import rolling\n"
         "nodes = tuple(Node(name, 'production', '127.0.0.1') for name in ('n1', 'n2'))\n"
         "ways = Connections(SshSettings(port=int(sys.argv[1]), connect_timeout=60))\n"
         "said = Settings(env='production', report=sys.argv[2])\n"
-        "sys.exit(cli.said_plainly(lambda: rolling.roll(said, ways, 'u', [], Plan(nodes, (), {}), None, True)))\n"
+        "with Journal(default_path()) as book:\n"
+        "    rolled = lambda: rolling.roll(said, ways, book, 'u', [], Plan(nodes, (), {}), None, True)\n"
+        "    sys.exit(cli.said_plainly(rolled))\n"
     )
     with socket.create_server(("127.0.0.1", 0)) as silent:
         command = [sys.executable, "-c", program, str(silent.getsockname()[1]), str(tmp_path)]

@@ -57,6 +57,8 @@ def test_flags_win_over_knifes_own(tmp_path):
     ({"ssh_port": "many"}, r"knife\[:ssh_port\] must be a port"), ({"ssh_port": 70000}, "must be a port"),
     ({"ssh_identity_file": "/nowhere"}, r"knife\[:ssh_identity_file\] names /nowhere, which cannot be read: No such"),
     ({"ssh_config": "/"}, r"knife\[:ssh_config\] names /, which cannot be read"),
+    ({"ssh_identity_file": "~nobody-of-that-name/k"},
+     r"knife\[:ssh_identity_file\]: '~nobody-of-that-name/k' names the home of a user there is not\.$"),
     ({"ssh_gateway": "-oProxyCommand=id"}, r"knife\[:ssh_gateway\] must be \[user@\]host"),
     ({"ssh_gateway": "gate:99999"}, "must be a port"), ({"ssh_gateway": "a b"}, "must be"),
 ])

@@ -14,6 +14,7 @@ import pytest
 
 from fleet import verify
 from fleet.errors import NodeError, NodeTimeoutError
+from fleet.look import Served
 from fleet.node import Node
 from fleet.ssh import Answer
 from fleet.verify import Verifier
@@ -58,12 +59,12 @@ def said(
     ])
 
 
-def proven(connection, tls=(), advisories=(HEARTBLEED,)):
+def proven(connection, tls=(), services=(), advisories=(HEARTBLEED,)):
     """The checks of one node by name."""
 
     async def proving():
         async with Verifier(advisories) as verifier:
-            return await verifier.prove(NODE, connection, tls)
+            return await verifier.prove(NODE, connection, Served(tuple(tls), tuple(services)))
 
     checks = asyncio.run(proving(), debug=True)
     found = {check.name: check for check in checks}
@@ -81,9 +82,9 @@ def test_this_machine_is_asked_and_nothing_reaches_the_terminal(capfd):
     assert set(checks) == {
         "packages_are_fixed[CVE-2014-0160]", "no_service_runs_the_old_library", "init_does_not_run_the_old_library",
         "no_other_process_runs_the_old_library", "every_process_could_be_looked_into", "no_service_died",
-        "tls_is_answered[none]",
+        "tls_is_answered[none]", "services_run[none]",
     }
-    assert checks["tls_is_answered[none]"].outcome == "skipped"
+    assert checks["tls_is_answered[none]"].outcome == checks["services_run[none]"].outcome == "skipped"
     assert {check.outcome for check in checks.values()} <= {"passed", "failed", "skipped"}
     assert capfd.readouterr() == ("", "")
 
@@ -91,7 +92,9 @@ def test_this_machine_is_asked_and_nothing_reaches_the_terminal(capfd):
 def test_a_patched_node_passes():
     checks = proven(Saying(said()))
     assert failed(checks) == {}
-    assert [name for name, check in checks.items() if check.outcome == "skipped"] == ["tls_is_answered[none]"]
+    assert [name for name, check in checks.items() if check.outcome == "skipped"] == [
+        "services_run[none]", "tls_is_answered[none]",
+    ]
 
 
 def test_processes_that_root_may_not_see_are_not_called_clean():
@@ -190,6 +193,18 @@ def test_tls_is_asked_on_the_ports_that_answered_before():
                               "service runs"}
 
 
+def test_services_that_ran_before_must_run():
+    class Serving(Saying):
+        async def run(self, argv, **options):
+            if "styptic-running" in argv[-1]:
+                return Answer(0, b"styptic-running 1\nrunning\tnginx\nend\n", b"", False)
+            return await super().run(argv, **options)
+
+    checks = proven(Serving(said()), services=["nginx", "haproxy"])
+    assert checks["services_run[nginx]"].outcome == "passed"
+    assert failed(checks) == {"services_run[haproxy]": "haproxy does not run: see its log, and start it"}
+
+
 def test_where_no_check_could_run_nothing_is_proven(tmp_path):
     with pytest.raises(NodeError, match=r"its checks could not run: pytest ended with 4: .*nowhere\.toml"):
         proven(Saying(said()), advisories=[SimpleNamespace(path=tmp_path / "nowhere.toml")])
@@ -242,7 +257,7 @@ def test_a_process_that_dies_fails_its_node_alone():
                 await verifier.prove(NODE, killing)
             return await verifier.prove(NODE, Saying(said()))
 
-    assert len(asyncio.run(proving(), debug=True)) == 7
+    assert len(asyncio.run(proving(), debug=True)) == 8
 
 
 class Hanging:
@@ -266,7 +281,7 @@ def test_checks_that_hang_fail_their_node_alone(monkeypatch):
             monkeypatch.setattr(verify, "SECONDS", 60)
             return await verifier.prove(NODE, Saying(said()))
 
-    assert len(asyncio.run(proving(), debug=True)) == 7
+    assert len(asyncio.run(proving(), debug=True)) == 8
 
 
 def test_an_interrupted_proof_leaves_no_process():

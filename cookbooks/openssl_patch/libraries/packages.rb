@@ -1,10 +1,4 @@
-require 'mixlib/shellout'
-
-# OpenSSL upgraded, and nothing left running the old library.
 module OpensslPatch
-  # Where the probe and the result stand, for root alone.
-  STATE = '/var/lib/openssl_patch'.freeze
-
   # Which OpenSSL packages this node has, asked of its own package manager: ohai may be told not to collect them.
   module Packages
     # The version formats are those that `invoke patch` compares: dpkg's own, and rpm's as epoch:version-release.
@@ -23,7 +17,9 @@ module OpensslPatch
 
     # Returns name to version for those of the names that are installed, sorted by name.
     def self.versions(names)
-      answer = Mixlib::ShellOut.new(*(dpkg? ? DPKG : RPM), *names, environment: { 'LC_ALL' => 'C' }).run_command
+      return {} if names.empty? # without a name both would list everything
+
+      answer = Command.run(*(dpkg? ? DPKG : RPM), *names)
       # Both exit 1 when one of the names is not installed, and still answer for the others.
       found = answer.stdout.lines.map { |line| line.chomp.split("\t") }
       found.select! { |_, _, status| status.to_s.end_with?(' ok installed') }

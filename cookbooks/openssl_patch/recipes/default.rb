@@ -38,8 +38,10 @@ cookbook_file OpensslPatch::Probe::SCRIPT do
 end
 
 (services.keys + OpensslPatch::Services.journal_and_login).each do |name|
-  find_resource(:service, name) do
+  service OpensslPatch::Run.resource(name) do
+    service_name name
     supports status: true, restart: true, reload: true
+    only_if { run.configured?(name) }
     action :nothing
   end
 end
@@ -58,7 +60,7 @@ unless packages.empty?
     elsif platform_family?('rhel', 'fedora', 'amazon')
       flush_cache [:before]
     end
-    services.each_key { |name| notifies :reload, "service[#{name}]", :delayed }
+    services.each_key { |name| notifies :reload, "service[#{OpensslPatch::Run.resource(name)}]", :delayed }
   end
 end
 

@@ -1,6 +1,5 @@
 require 'fileutils'
 require 'json'
-require 'mixlib/shellout'
 require 'time'
 
 module OpensslPatch
@@ -26,9 +25,28 @@ module OpensslPatch
       @failures = []
     end
 
-    # Returns what is stale now, before anything is refreshed.
+    # Returns what the resource of a service is called here, so that no other cookbook's resource is meant.
+    def self.resource(name)
+      "#{name} (openssl_patch)"
+    end
+
+    # Looks before anything is refreshed. Returns what there is to refresh.
     def look
       @stale_before = @stale_after = stale
+      Probe.counted(@stale_before)
+    end
+
+    # True if a service's own configuration test passes, or it has none: who would not come up again is left running.
+    def configured?(name)
+      test = @services.fetch(name, {})['test'].to_a
+      return true if test.empty?
+
+      answer = Command.run(*test)
+      failed(name, "its configuration test failed: #{Command.words(answer.stderr + answer.stdout, 3)}") if answer.error?
+      !answer.error?
+    rescue SystemCallError, Mixlib::ShellOut::CommandTimeout => e
+      failed(name, "its configuration test cannot be run: #{e.message}")
+      false
     end
 
     # Hears of every resource that changed something, and keeps what was done to services.
@@ -41,18 +59,17 @@ module OpensslPatch
     # Refreshes what is stale, the gentlest way first, and looks again after each. What the data does not name is left
     # alone. Raises, after all the others had their turn, when a service could not be refreshed.
     def refresh
-      remaining = settled
-      each_service(remaining) { |name, row| act(name, :reload) if row['reload_is_enough'] && !@reloaded.include?(name) }
-      remaining = settled
-      each_service(remaining) { |name, row| restart(name, row) if row['restart'] }
+      each_service(settled) { |name, row| act(name, :reload) if row['reload_is_enough'] && !@reloaded.include?(name) }
+      each_service(settled) { |name, row| act(name, :restart) if row['restart'] }
       refresh_init(settled)
-      @stale_after = settled
+      settled
       raise "openssl_patch: #{@failures.join('; ')}" unless @failures.empty?
     end
 
     # Says in words which process is stale.
     def described(process)
-      "PID #{process['pid']} (#{process['service'].empty? ? process['command'] : process['service']}) runs the deleted #{process['library']}"
+      whose = process['service'].empty? ? process['command'] : process['service']
+      "PID #{process['pid']} (#{whose}) runs the deleted #{process['library']}"
     end
 
     # Leaves the result for `invoke patch` (an override run saves no node) and on the node object.
@@ -76,9 +93,10 @@ module OpensslPatch
     # Returns what stays stale once the old processes of what was refreshed, by what is known to be enough, had time to go.
     def settled
       limit = Time.now + @settings['settle_seconds']
-      enough = @restarted + @reloaded.select { |name| @services.key?(name) && @services[name]['reload_is_enough'] }
+      enough = @restarted + @reloaded.select { |name| @services.fetch(name, {})['reload_is_enough'] }
       loop do
-        found = stale
+        @stale_after = stale
+        found = Probe.counted(@stale_after)
         return found if Time.now > limit || (found.map { |process| process['service'] } & enough).empty?
 
         sleep 0.2
@@ -91,36 +109,39 @@ module OpensslPatch
       names.each { |name| yield name, @services[name] if @services.key?(name) }
     end
 
-    def restart(name, row)
-      test = row['test'].empty? ? nil : Mixlib::ShellOut.new(*row['test'], environment: { 'LC_ALL' => 'C' }).run_command
-      if test && test.error?
-        said = (test.stderr + test.stdout).lines.map(&:strip).reject(&:empty?).first(3).join(' / ')
-        @failures << "#{name} is left running with the old library, because its configuration test failed: #{said}"
-      else
-        act(name, :restart)
-      end
-    end
-
     def refresh_init(processes)
       init = processes.select { |process| process['kind'] == 'init' }
       return if init.empty? || !Services.systemd?
 
       if init.any? { |process| process['pid'] == '1' }
-        Mixlib::ShellOut.new('systemctl', 'daemon-reexec').run_command.error!
-        @reexecuted = true
+        attempt('re-execution of systemd') do
+          Command.run('systemctl', 'daemon-reexec').error!
+          @reexecuted = true
+        end
       end
       (Services.journal_and_login & init.map { |process| process['service'] }).each { |name| act(name, :restart) }
     end
 
     def act(name, action)
-      @run_context.resource_collection.find("service[#{name}]").run_action(action)
-    rescue Mixlib::ShellOut::ShellCommandFailed, Mixlib::ShellOut::CommandTimeout => e
-      @failures << "#{action} of #{name} failed: #{e.message.lines.map(&:strip).reject(&:empty?).first(4).join(' / ')}"
+      attempt("#{action} of #{name}") do
+        @run_context.resource_collection.find("service[#{Run.resource(name)}]").run_action(action)
+      end
+    end
+
+    # Whatever goes wrong with one service must not keep the others on the old library.
+    def attempt(what)
+      yield
+    rescue StandardError => e
+      @failures << "#{what} failed: #{Command.words(e.message, 4)}"
+    end
+
+    def failed(name, why)
+      @failures |= ["#{name} is left as it runs, because #{why}"]
     end
 
     # What a person needs first, the services that could not be refreshed, then the run's own words.
     def said(error)
-      [*@failures, *error.message.lines.map(&:strip).reject(&:empty?).first(6)].join(' / ')[0, 2000]
+      [*@failures, Command.words(error.message, 6)].join(' / ')[0, 2000]
     end
 
     def summary(error)
@@ -139,8 +160,12 @@ module OpensslPatch
         'reloaded' => @reloaded,
         'restarted' => @restarted,
         'reexecuted' => @reexecuted,
-        'not_touched' => @stale_after.map { |process| { 'service' => process['service'], 'command' => Services.command(process) } }.uniq,
+        'not_touched' => not_touched,
       }
+    end
+
+    def not_touched
+      Probe.counted(@stale_after).map { |process| { 'service' => process['service'], 'command' => Services.command(process) } }.uniq
     end
   end
 end

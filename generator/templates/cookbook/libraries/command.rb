@@ -1,0 +1,25 @@
+require 'mixlib/shellout'
+
+# OpenSSL upgraded, and nothing left running the old library.
+module OpensslPatch
+  # Where the probe and the result stand, for root alone.
+  STATE = '/var/lib/openssl_patch'.freeze
+
+  # Programs that no resource stands for: package queries, the probe, configuration tests.
+  module Command
+    # cron's PATH, which a chef-client started by it has, ends before sbin.
+    SBIN = '/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin'.freeze
+
+    # Runs a program without a shell. Returns what mixlib-shellout returns; raises as it does when the program is not
+    # there or takes longer than two minutes, not when it fails.
+    def self.run(*words, environment: {})
+      path = [ENV['PATH'], SBIN].compact.join(':')
+      Mixlib::ShellOut.new(*words, environment: { 'LC_ALL' => 'C', 'PATH' => path }.merge(environment), timeout: 120).run_command
+    end
+
+    # Returns the first lines of a text that say something, as one.
+    def self.words(text, count)
+      text.lines.map(&:strip).reject(&:empty?).first(count).join(' / ')
+    end
+  end
+end

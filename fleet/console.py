@@ -191,7 +191,9 @@ def conclusion(rollout: Rollout, whom: str) -> Iterator[str]:
         left = counted[State.SKIPPED]
         yield f"Stopped: {clean(rollout.stopped)}; {left} of {len(outcomes)} nodes of {whom} left alone ({counts})."
     elif rollout.exit_code == 0:
-        yield f"{whom}: {good} of {len(outcomes)} nodes are good and verified ({counts})."
+        asked = sum(outcome.record.started is not None for outcome in outcomes if outcome.record.state.good)
+        verified = "and verified" if asked == good else f"and {asked} of them verified, the others not affected"
+        yield f"{whom}: {good} of {len(outcomes)} nodes are good {verified} ({counts})."
     elif not outcomes or counted[State.SKIPPED] == len(outcomes):
         yield f"{whom}: none of {len(outcomes)} nodes was asked."
     else:

@@ -3,14 +3,15 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from fleet import look, plan
+from fleet import converge, look, plan
+from fleet.converge import Result
 from fleet.errors import NodeError, StoppedError, UnreachableError
 from fleet.journal import Journal
-from fleet.look import NOTHING, Look, Result, Served
+from fleet.look import NOTHING, Look, Served
 from fleet.node import Node, State
 from fleet.report.record import Check, Outcome, node_as_dict
 from fleet.rollout import Gate, begun
@@ -30,6 +31,7 @@ REMEDIES = {
     213: "chef-client upgraded itself: patch again",
 }
 SHORT = 60  # seconds for a command that only reads
+UNREAD = "every_process_could_be_looked_into"  # the check that fails with Look.unread, which is no fault of the patch
 
 Prove = Callable[[Node, object, Served, bool], Awaitable[Sequence[Check]]]  # node, connection, what it served, sudo
 
@@ -39,7 +41,8 @@ class Patcher:
     """Takes nodes their way, each once: `await patcher(node, gate)` returns how it ended and raises for no node.
 
     `connections` are fleet.ssh's, `prove` is fleet.verify's: it runs tests/infra over a connection and returns its
-    checks, `tell(name, step)` hears of every step. With `converge` false it only looks and proves (`verify`).
+    checks, `tell(name, step)` hears of every step. With `converge` false it only looks and proves (`verify`);
+    `version` is the cookbook's that a node has to converge.
     """
 
     connections: object
@@ -50,6 +53,7 @@ class Patcher:
     prove: Prove
     tell: Callable[[str, str], None]
     converge: bool = True
+    version: str | None = None
 
     @property
     def libraries(self) -> list[str]:
@@ -121,6 +125,11 @@ class Trip:
         self.step("connect")
         async with await self.patcher.connections.connect(self.node) as connection:
             before = await self.look(connection)
+            if before.name not in (None, self.node.name):
+                return self.end(
+                    State.UNREACHABLE, f"the machine at {self.node.address} is {before.name} by its own client.rb",
+                    "correct the address that the Chef server has for this node, or delete it there if it is no more",
+                )
             record.packages_before = record.packages_after = before.packages
             record.stale_before = record.stale_after = list(before.stale)
             verdict = self.verdict(before)
@@ -141,9 +150,14 @@ class Trip:
             return await self.failed_converge(code, output, result)
         if result is None:
             return self.end(
-                State.FAILED, f"chef-client ended well and the recipe left no result of this run in {look.RESULT}",
+                State.FAILED, f"chef-client ended well and the recipe left no result of this run in {converge.RESULT}",
                 "its run list does not hold recipe[openssl_patch]: add it, or patch without --full-run"
                 if self.patcher.settings.full_run else "read the end of chef-client's log on it, then patch again",
+            )
+        if self.patcher.version not in (None, result.cookbook_version):
+            return self.end(
+                State.FAILED, f"it converged openssl_patch {result.cookbook_version} and not {self.patcher.version}",
+                "see what holds that version in its run list, then patch again",
             )
         self.step("connect anew")  # the connection of before the upgrade is itself stale
         async with await self.patcher.connections.connect(self.node) as connection:
@@ -152,16 +166,22 @@ class Trip:
             await self.prove(connection, after, result, reboot=code in REBOOT_OWED, served=served)
         return None
 
-    async def turn(self) -> int:
-        """Wait until this node may be changed, which is no time of its own; return its wave. Raises StoppedError."""
-        self.step("wait for the canary" if self.gate.canary else "go first")
+    @contextlib.contextmanager
+    def untimed(self) -> Iterator[None]:
+        """Stop the clock while this node waits for others."""
         left = self.clock.when()
         self.clock.reschedule(None)
         waiting = time.monotonic()
         try:
-            return await self.gate.enter(self.node.name)
+            yield
         finally:
             self.clock.reschedule(left + time.monotonic() - waiting)
+
+    async def turn(self) -> int:
+        """Wait until this node may be changed; return its wave. Raises StoppedError."""
+        self.step("wait for the canary" if self.gate.canary else "go first")
+        with self.untimed():
+            return await self.gate.enter(self.node.name)
 
     async def look(self, connection) -> Look:
         """Ask the node what it is now; as root, because only root sees every process's maps."""
@@ -201,14 +221,14 @@ class Trip:
         self.step("converge", full_run=settings.full_run, packages=before.packages)
         self.outcome.converged = True
         how = "full" if settings.full_run else "only"
-        arguments = ["sh", "-c", look.CONVERGE, "sh", str(settings.run_lock_timeout), how]
+        arguments = ["sh", "-c", converge.SCRIPT, "sh", str(settings.run_lock_timeout), how]
         done = await connection.run(arguments, timeout=settings.timeout, limit=look.BOUND, sudo=settings.sudo)
         self.step("read the result", exit_code=done.rc, output=last_lines(done.stdout, 20))
-        answer = await connection.run(["cat", look.RESULT], timeout=SHORT, limit=look.BOUND, sudo=settings.sudo)
+        answer = await connection.run(["cat", converge.RESULT], timeout=SHORT, limit=look.BOUND, sudo=settings.sudo)
         if answer.rc != 0 or answer.truncated:
             return done.rc, done.stdout, None
-        result = look.result_of(answer.stdout)
-        return done.rc, done.stdout, result if started_after(result, before.clock) else None
+        result = converge.result_of(answer.stdout)
+        return done.rc, done.stdout, result if result.node == self.node.name else None
 
     async def failed_converge(self, code: int, output: bytes, result: Result | None) -> None:
         """Say how chef-client failed; look once more, so that the report holds what the node has now."""
@@ -230,9 +250,10 @@ class Trip:
         """
         verdict = self.verdict(now)
         self.step("prove", tls=list(served.tls), services=list(served.services))
-        checks = await self.patcher.prove(self.node, connection, served, self.patcher.settings.sudo)
+        with self.untimed():  # a proof has its own limit, and waits for its turn
+            checks = await self.patcher.prove(self.node, connection, served, self.patcher.settings.sudo)
         self.outcome.checks = tuple(checks)
-        broken = [check for check in self.outcome.checks if check.outcome == "failed"]
+        broken = [check for check in checks if check.outcome == "failed" and not (now.unread and check.name == UNREAD)]
         if verdict.kind == "vulnerable":
             self.end(
                 State.FAILED, f"still vulnerable: {verdict.reason}",
@@ -255,14 +276,6 @@ class Trip:
             self.end(State.PATCHED)
         else:
             self.end(State.ALREADY_PATCHED if verdict.kind == "fixed" else State.NOT_AFFECTED)
-
-
-def started_after(result: Result, clock: int) -> bool:
-    """True if the result is of a run that started after the node's own clock showed `clock`."""
-    with contextlib.suppress(ValueError):
-        started = datetime.fromisoformat(result.started)
-        return (started if started.tzinfo else started.replace(tzinfo=UTC)).timestamp() >= clock
-    return False
 
 
 def named(stale: Sequence[dict]) -> str:

@@ -1,5 +1,6 @@
 """Whom to ask, and in which order: decided from the Chef server's search, before any node is connected to."""
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -72,7 +73,19 @@ def end_without_asking(node: Node, advisories: Sequence, settings: Settings, con
         outcome = begun(node, state=State.UNREACHABLE, error="the Chef server has no address for it")
         outcome.todo = "run chef-client on it once, or name another attribute with --address-attribute"
         return outcome
+    if is_this_machine(node.address):
+        outcome = begun(node, state=State.UNREACHABLE, error=f"its address is {clean(node.address)}: that is this machine")
+        outcome.todo = "correct that attribute of the node, or name another with --address-attribute"
+        return outcome
     return None
+
+
+def is_this_machine(address: str) -> bool:
+    """True for an address that leads back to where it is asked: a node without a network of its own reports one."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address.lower().startswith(("localhost.", "ip6-localhost")) or address.lower() == "localhost"
 
 
 def verdict(advisories: Sequence, platform: str | None, release: str | None, packages: Mapping[str, str]):

@@ -38,7 +38,10 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """A whole answer: the stale processes by PID, and how many processes the asking user may not look into."""
+    """A whole answer: the stale processes by PID, and how many processes it says nothing about.
+
+    `unread` are those that the asking user may not look into, and stale ones beyond the most that are listed.
+    """
 
     stale: tuple[Process, ...]
     unread: int
@@ -70,16 +73,18 @@ def parse(answer: str) -> Findings:
     lines = answer.splitlines()
     if FIRST not in lines or lines[-1] != LAST:
         raise ProbeError("the probe gave no whole answer; it is not taken for a clean node.")
-    stale, unread = [], None
+    stale, unread, more = [], None, 0
     for line in lines[lines.index(FIRST) + 1 : -1]:
         word, *fields = line.split("\t")
         if word == "stale" and len(fields) == 6 and fields[0].isdecimal() and fields[1] in KINDS:
             pid, kind, service, user, library, started = fields
             stale.append(Process(int(pid), kind, started, service or None, library, user))
+        elif word == "more" and len(fields) == 1 and fields[0].isdecimal():
+            more = int(fields[0])
         elif word == "unread" and len(fields) == 1 and fields[0].isdecimal():
             unread = int(fields[0])
         else:
             raise ProbeError(f"the probe answered with a line of no known form: {line[:100]!r}")
     if unread is None:
         raise ProbeError("the probe did not say how many processes it could not read.")
-    return Findings(tuple(sorted(stale, key=lambda process: process.pid)), unread)
+    return Findings(tuple(sorted(stale, key=lambda process: process.pid)), unread + more)

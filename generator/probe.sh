@@ -1,11 +1,13 @@
 #!/bin/sh
 # Which processes still run a deleted libssl or libcrypto? One line each, tab-separated:
 #   stale PID KIND SERVICE USER LIBRARY COMMAND      (SERVICE is empty where there is none)
-# between "styptic-probe 1" and "end"; before "end" stands "unread COUNT", the processes that could not be read.
+# between "styptic-probe 1" and "end"; before "end" stands "unread COUNT", the processes that could not be read, and
+# before that "more COUNT" where there are too many to list.
 #
 # KIND: service, init (PID 1, journald, logind), session (a login), own (who asks, and chef-client), orphan (no owner).
+# A name, a command line or a cgroup is what a process says of itself: none makes a user's process a service's.
 #
-# Needs no more than a POSIX shell, grep, sed, sort and tr. Reads /proc as proc(5) describes it; changes nothing.
+# Needs no more than a POSIX shell, dd, grep, sed, sort, tr and xargs. Reads /proc as proc(5) describes it; changes nothing.
 #   PROC_ROOT        another tree in /proc's place, as recorded on a node
 #   PROBE_ROOT       where /etc and /run are looked for
 #   PROBE_SELF       the PID that asks (default: this shell, where PROC_ROOT is not set)
@@ -15,6 +17,7 @@ LC_ALL=C
 export LC_ALL
 proc=${PROC_ROOT:-/proc}
 root=${PROBE_ROOT-}
+most=500
 self=${PROBE_SELF:-}
 [ -n "$self" ] || [ -n "${PROC_ROOT-}" ] || self=$$
 
@@ -46,6 +49,28 @@ name_of() {
     name=$line
 }
 
+# The real user's number of process $1 in $uid.
+uid_of() {
+    uid='?'
+    while IFS= read -r line; do
+        case $line in
+            Uid:*)
+                # shellcheck disable=SC2086 # four numbers
+                set -- ${line#Uid:}
+                uid=${1:-?}
+                break
+                ;;
+        esac
+    done 2>/dev/null <"$proc/$1/status"
+}
+
+# True for root and for the users that daemons run as, login.defs(5): SYS_UID_MAX.
+is_system() {
+    uid_of "$1"
+    case $uid in *[!0-9]* | '') return 1 ;; esac
+    [ "$uid" -lt 1000 ]
+}
+
 # The processes from $self upwards, without the daemon that started them all: it is a service like any other.
 own=' '
 walk=${self:-0}
@@ -57,44 +82,68 @@ done
 
 is_own() {
     case $own in *" $1 "*) return 0 ;; esac
-    case " $command " in
-        *[\ /]chef-client\ * | *[\ /]cinc-client\ *) return 0 ;;
-    esac
+    # A program or the script that ruby runs, as root.
+    rest=${command#* }
+    for word in "${command%% *}" "${rest%% *}"; do
+        case ${word##*/} in
+            chef-client | cinc-client)
+                uid_of "$1"
+                [ "$uid" = 0 ] && return 0
+                ;;
+        esac
+    done
     return 1
 }
 
-# The unit of process $1 in $unit, and its whole path in $group; empty where systemd runs nothing here.
-unit_of() {
-    unit=''
+# The control group of process $1 in $group, empty where systemd runs nothing here.
+group_of() {
     group=''
     [ -n "$systemd" ] && [ -r "$proc/$1/cgroup" ] || return 1
     while IFS= read -r line; do
         # shellcheck disable=SC2254 # it is a pattern
         case $line in $cgroup_line) group=${line#*:*:} ;; esac
     done <"$proc/$1/cgroup"
+    [ -n "$group" ]
+}
+
+# What stands before every group of this systemd, when it runs in a container without a cgroup namespace.
+group_of 1
+above=${group%/init.scope}
+
+# The unit of process $1 in $unit. systemd puts a unit below slices and nothing else (systemd.slice(5)): what hangs below
+# anything else is a container's, whose own systemd may have a unit of the same name.
+unit_of() {
+    unit=''
+    group_of "$1" || return 1
+    group=${group#"$above"}
     case $group in
         *.service | *.service/*) ;;
         *) return 1 ;;
     esac
     unit=${group%%.service*}
+    slices=${unit%/*}
     unit=${unit##*/}
     case $unit in *[!A-Za-z0-9:_.@\\-]*) unit='' && return 1 ;; esac
+    while [ -n "$slices" ]; do
+        case ${slices##*/} in *.slice) ;; *) unit='' && return 1 ;; esac
+        slices=${slices%/*}
+    done
 }
 
-# A login: what logind calls a session or a user manager, or what hangs below a connection's own sshd
+# A login: what logind calls a session or a user manager, or what hangs below a connection's own sshd, which is root's
 # (sshd-session since OpenSSH 9.8; before, an sshd whose parent is the listening sshd).
 is_session() {
-    case $group in */user-*.slice/* | */user@*) return 0 ;; esac
+    case $group in /user.slice/user-*.slice/*) return 0 ;; esac
     case $unit in ssh@* | sshd@*) return 0 ;; esac
     walk=$1
     while [ "$walk" -gt 1 ]; do
         name_of "$walk"
         parent_of "$walk" || return 1
         case $name in
-            sshd-session | sshd-auth) return 0 ;;
-            sshd)
-                name_of "$parent"
-                [ "$name" = sshd ] && return 0
+            sshd*)
+                uid_of "$walk"
+                [ "$name" = sshd ] && name_of "$parent"
+                case $uid:$name in 0:sshd | 0:sshd-session) return 0 ;; esac
                 ;;
         esac
         walk=$parent
@@ -102,28 +151,44 @@ is_session() {
     return 1
 }
 
-# The init script that started process $1, in $script: asked of the topmost process below init, by its name, by a PID
-# file that holds it, or by the program that the script names.
+# The init script that started process $1, in $script: asked of the topmost process below init, once.
+scripts=' '
 script_of() {
     script=
     [ -z "$systemd" ] && [ -d "$root/etc/init.d" ] || return 1
     top=$1
     while parent_of "$top" && [ "$parent" -gt 1 ]; do top=$parent; done
-    name_of "$top"
+    case $scripts in
+        *" $top="*)
+            script=${scripts#*" $top="}
+            script=${script%%" "*}
+            ;;
+        *)
+            is_system "$top" && starter_of "$top"
+            scripts="$scripts$top=$script "
+            ;;
+    esac
+    [ -n "$script" ]
+}
+
+# By its name, by a PID file of root's that holds it, or by the program that the script names.
+starter_of() {
+    name_of "$1"
     case $name in
         '' | *[!A-Za-z0-9_.@-]* | .*) ;;
         *) [ -f "$root/etc/init.d/$name" ] && script=$name && return 0 ;;
     esac
     for file in "$root"/run/*.pid "$root"/run/*/*.pid; do
         held=
-        [ ! -f "$file" ] || IFS= read -r held 2>/dev/null <"$file"
-        [ "$held" = "$top" ] || continue
+        # shellcheck disable=SC3067 # dash, bash and busybox know -O
+        if [ -f "$file" ] && [ ! -L "$file" ] && [ -O "$file" ]; then IFS= read -r held 2>/dev/null <"$file"; fi
+        [ "$held" = "$1" ] || continue
         held=${file##*/}
         held=${held%.pid}
         if [ -f "$root/etc/init.d/$held" ]; then script=$held; else names_it "/${file##*/}"; fi
         [ -n "$script" ] && return 0
     done
-    for word in $(tr '\000' '\n' <"$proc/$top/cmdline" 2>/dev/null | sed -n '1,2{/^\/[A-Za-z0-9_.+\/-]*$/p;}'); do
+    for word in $(beginning_of "$1" | tr '\000' '\n' | sed -n '1,2{/^\/[A-Za-z0-9_.+\/-]*$/p;}'); do
         names_it "$word" && return 0
     done
     return 1
@@ -131,14 +196,14 @@ script_of() {
 
 # The one init script whose text holds the word $1.
 names_it() {
-    script=
-    for file in "$root"/etc/init.d/*; do
-        case ${file##*/} in *[!A-Za-z0-9_.@-]*) continue ;; esac
-        grep -qF -e "$1" "$file" 2>/dev/null || continue
-        [ -z "$script" ] || { script='' && return 1; }
-        script=${file##*/}
-    done
-    [ -n "$script" ]
+    script=$(grep -lF -e "$1" "$root"/etc/init.d/* 2>/dev/null)
+    script=${script#"$root/etc/init.d/"}
+    case $script in '' | *[!A-Za-z0-9_.@-]*) script='' && return 1 ;; esac # a second one has a newline before it
+}
+
+# The beginning of process $1's command line: it may be megabytes long.
+beginning_of() {
+    dd if="$proc/$1/cmdline" bs=600 count=1 2>/dev/null
 }
 
 # The kind of process $1 in $kind, its service in $service.
@@ -166,17 +231,8 @@ while IFS=: read -r name _ number _; do users="$users$number=$name "; done 2>/de
 
 # The login name of process $1's real user in $user, its number where it has no name.
 user_of() {
-    user='?'
-    while IFS= read -r line; do
-        case $line in
-            Uid:*)
-                # shellcheck disable=SC2086 # four numbers
-                set -- ${line#Uid:}
-                user=${1:-?}
-                break
-                ;;
-        esac
-    done 2>/dev/null <"$proc/$1/status"
+    uid_of "$1"
+    user=$uid
     case $users in
         *" $user="*)
             known=${users#*" $user="}
@@ -187,7 +243,7 @@ user_of() {
 
 # What process $1 was started as, in $command, printable ASCII; its name in brackets where it has no arguments left.
 command_of() {
-    command=$(tr '\000' ' ' 2>/dev/null <"$proc/$1/cmdline" | tr -c ' -~' '?')
+    command=$(beginning_of "$1" | tr '\000' ' ' | tr -c ' -~' '?')
     command=${command%"${command##*[! ]}"}
     if [ -z "$command" ]; then
         name_of "$1"
@@ -203,22 +259,38 @@ done
 # NSS has a libssl3.so: the stem must end at ".so", or at the hash that Python wheels put in between.
 pattern="/($stems)(-[0-9a-f]+)?\\.so[^/]* \\(deleted\\)\$"
 
+# xargs(1) ends with 123 where a grep found nothing or a process was gone, and with more where none could be started.
+found=$(
+    printf '%s\n' "$proc"/[0-9]*/maps | xargs grep -E -e "$pattern" /dev/null 2>/dev/null
+    printf '\nstatus %s\n' "$?"
+)
+case ${found##*status } in
+    0 | 123) ;;
+    *) printf 'probe: grep could not look into %s\n' "$proc" >&2 && exit 2 ;;
+esac
+
 printf 'styptic-probe 1\n'
-grep -E -e "$pattern" /dev/null "$proc"/[0-9]*/maps 2>/dev/null |
+printf '%s\n' "$found" |
     tr -c ' -~\n' '?' |
     sed -n -e 's|^[^:]*/\([0-9][0-9]*\)/maps:[^/]* \(/.*\) (deleted)$|\1 \2|p' |
     grep -v -E -e '^[0-9]+ /(memfd:|SYSV|dev/|tmp/|var/tmp/)' |
     sort -u -k1,1n -k2r |
     {
-        last=
+        last='' listed=0 more=0
         while read -r pid library; do
             [ "$pid" != "$last" ] || continue # libssl sorts before libcrypto here and tells more
             last=$pid
+            if [ "$listed" -ge "$most" ]; then
+                more=$((more + 1))
+                continue
+            fi
+            listed=$((listed + 1))
             command_of "$pid"
             classify "$pid"
             user_of "$pid"
             printf 'stale\t%s\t%s\t%s\t%s\t%s\t%.300s\n' "$pid" "$kind" "$service" "$user" "$library" "$command"
         done
+        [ "$more" = 0 ] || printf 'more\t%s\n' "$more"
     }
 
 unread=0

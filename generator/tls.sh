@@ -1,7 +1,8 @@
 #!/bin/sh
 # Who answers TLS here? One line a listener: tls ADDRESS PORT (tab-separated), between "styptic-tls 1" and "end".
-# Asks what the processes that map libssl listen on, for TCP, at most 50 of them; needs root to see every process, and
-# openssl to ask: without it nothing answers. Changes nothing, writes nothing.
+# Asks what the processes that map libssl listen on, for TCP, at most 50 of them, the lowest ports first; needs root to
+# see every process, and openssl to ask: without it nothing answers. Root asks as nobody, because it is the library in
+# question that asks, and users' own sockets are left out, because they come and go. Changes nothing, writes nothing.
 #   TLS_PORTS  ask these ports instead, whoever listens on them
 #   TLS_LIMIT  seconds for one handshake, 3 unless set; all are tried at once
 #   PROC_ROOT  another tree in /proc's place, as recorded on a node
@@ -14,7 +15,7 @@ most=50
 tab=$(printf '\t')
 
 # proc(5), /proc/net/tcp: the second field is the local address in hexadecimal as address:port, the fourth 0A for a
-# listener, the tenth the socket's inode. The address is in the byte order of the machine, in words of four bytes.
+# listener, the eighth the socket's user, the tenth its inode. The address is in the byte order of the machine, in words of four bytes.
 little=$(printf '\001\000' | od -An -tu2 2>/dev/null | tr -d ' ')
 [ "$little" = 256 ] || little=1
 
@@ -61,34 +62,38 @@ address_of() {
 # The inodes of the sockets that processes which map libssl hold, each between blanks.
 inodes=' '
 if [ -z "${TLS_PORTS-}" ]; then
-    inodes=" $(grep -l -e '/libssl[^/]*\.so' /dev/null "$proc"/[0-9]*/maps 2>/dev/null | while IFS= read -r maps; do
-        # shellcheck disable=SC2012 # what is after the arrow are links of the kernel's own making
-        ls -l "${maps%/maps}/fd" 2>/dev/null | sed -n 's/.* socket:\[\([0-9]*\)\]$/\1/p'
-    done | sort -u | tr '\n' ' ')"
+    inodes=" $(printf '%s\n' "$proc"/[0-9]*/maps | xargs grep -l -e '/libssl[^/]*\.so' /dev/null 2>/dev/null |
+        while IFS= read -r maps; do
+            # shellcheck disable=SC2012 # what is after the arrow are links of the kernel's own making
+            ls -l "${maps%/maps}/fd" 2>/dev/null | sed -n 's/.* socket:\[\([0-9]*\)\]$/\1/p'
+        done | sort -u | tr '\n' ' ')"
 fi
 
 # The listeners to ask, one a line: address, port.
 listeners() {
     for table in "$proc/net/tcp" "$proc/net/tcp6"; do
         [ -r "$table" ] || continue
-        while read -r _ local _ state _ _ _ _ _ inode _; do
+        while read -r _ local _ state _ _ _ uid _ inode _; do
             [ "$state" = 0A ] || continue
             port=$((0x${local##*:}))
             if [ -n "${TLS_PORTS-}" ]; then
                 case " $TLS_PORTS " in *" $port "*) ;; *) continue ;; esac
             else
                 case $inodes in *" $inode "*) ;; *) continue ;; esac
+                [ "$uid" -lt 1000 ] || continue # login.defs(5): SYS_UID_MAX
             fi
             address_of "${local%:*}"
             printf '%s\t%s\n' "$address" "$port"
             # It may listen for IPv4 too, and an s_client before 1.1.0 knows nothing else.
             [ "$address" != '[::1]' ] || printf '127.0.0.1\t%s\n' "$port"
         done <"$table"
-    done | sort -u | head -n "$most"
+    done | sort -u -t "$tab" -k2,2n -k1,1 | head -n "$most"
 }
 
-# Prints a line if $1, port $2, answers. s_client(1) ends by itself once its input has; who never answers is ended.
-# A handshake that is refused after the certificate (for want of the client's) was answered too.
+# Reads listeners and prints a line for each that answers. s_client(1) ends by itself once its input has; who never
+# answers is ended. A handshake that is refused after the certificate (for want of the client's) was answered too.
+# shellcheck disable=SC2016 # it expands where it runs
+asking='
 ask() {
     {
         openssl s_client -connect "$1:$2" </dev/null 2>/dev/null &
@@ -100,14 +105,20 @@ ask() {
         watch=$!
         wait "$child"
         kill "$watch"
-    } 2>/dev/null | grep -q -e 'Cipher is [^(]' -e 'BEGIN CERTIFICATE' && printf 'tls\t%s\t%s\n' "$1" "$2"
+    } 2>/dev/null | grep -q -e "Cipher is [^(]" -e "BEGIN CERTIFICATE" && printf "tls\t%s\t%s\n" "$1" "$2"
 }
+while read -r address port; do ask "$address" "$port" & done
+wait
+'
 
 printf 'styptic-tls 1\n'
 if command -v openssl >/dev/null 2>&1; then
-    listeners | {
-        while IFS=$tab read -r address port; do ask "$address" "$port" & done
-        wait
-    }
+    TLS_LIMIT=${TLS_LIMIT:-3}
+    export TLS_LIMIT
+    if [ "$(id -u)" = 0 ] && id nobody >/dev/null 2>&1 && command -v su >/dev/null 2>&1; then
+        listeners | su -s /bin/sh nobody -c "$asking" 2>/dev/null
+    else
+        listeners | sh -c "$asking"
+    fi
 fi
 printf 'end\n'

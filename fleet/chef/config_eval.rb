@@ -19,8 +19,9 @@ class StypticSettings
     @settings[name.to_sym] = value
   end
 
+  # As a setting with a value: the table takes the place of the one before.
   def knife(value = nil)
-    @settings[:knife].merge!(value.transform_keys(&:to_sym)) if value
+    @settings[:knife] = value.transform_keys(&:to_sym) if value
     @settings[:knife]
   end
 

@@ -106,7 +106,7 @@ def _set(settings: dict, call: Call) -> bool:
     elif call.name == "knife":
         if len(values) != 1 or not isinstance(values[0], dict):
             return False
-        settings["knife"] |= values[0]
+        settings["knife"] = dict(values[0])
     elif "." in call.name or "::" in call.name:
         return False
     elif values:

@@ -62,7 +62,7 @@ def roll(
     try:
         for outcome in made.left_out:
             shown.ended(outcome)
-        asyncio.run(travel(settings, ways, journal, run, going, made, advisories, shown, converge))
+        asyncio.run(travel(settings, ways, journal, run, going, made, advisories, shown, pushed, converge))
         code = going.exit_code
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -83,17 +83,19 @@ def roll(
 
 async def travel(
     settings: Settings, ways, journal: Journal, run: str, going: Rollout, made: Plan, advisories: Sequence,
-    shown: console.Lines, converge: bool,
+    shown: console.Lines, pushed: Pushed | None, converge: bool,
 ) -> None:
     """Open the connections and the proof, and send the nodes."""
     from fleet.patch import Patcher
     from fleet.verify import Verifier
 
     async with ways as connections, Verifier(advisories) as verifier:
-        patcher = Patcher(connections, journal, run, settings, advisories, verifier.prove, shown.step, converge)
+        patcher = Patcher(
+            connections, journal, run, settings, advisories, verifier.prove, shown.step, converge,
+            pushed.version if pushed else None,
+        )
         await rollout.run(
-            going, made.asked, patcher, concurrency=settings.concurrency, ended=shown.ended,
-            canary=converge,
+            going, made.asked, patcher, concurrency=settings.concurrency, ended=shown.ended, canary=converge,
         )
 
 

@@ -8,16 +8,19 @@ import os
 import select
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from fleet.chef import cookbook
 from fleet.chef.server import ChefServer
+from fleet.push import COOKBOOK
 from generator.errors import StypticError
-from lab import host, registry
+from lab import goiardi, host, registry
 from lab import lab as labs
-from lab.host import ROOT
+from lab.host import ROOT, RUN
 from lab.lab import Lab
 
 USE_CURRENT = os.environ.get("STYPTIC_LAB") == "current"
@@ -139,6 +142,38 @@ class Operator:
         assert "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
         return done
 
+    def settings(self, name: str, url: str = goiardi.URL, key: Path | None = None) -> str:
+        """Return a KNIFE_HOME of that name, with a cookbook_path of its own; for the lab's server unless told."""
+        place = self.home / name
+        place.mkdir(exist_ok=True)
+        (place / "config.rb").write_text(
+            f"chef_server_url '{url}'\nnode_name 'admin'\nclient_key '{key or self.lab.chef_dir / 'admin.pem'}'\n"
+            f"knife[:ssh_config] = '{RUN / 'ssh_config'}'\ncookbook_path ['{place / 'cookbooks'}']\n"
+        )
+        return str(place)
+
+    def uploaded(self) -> dict[str, list[str]]:
+        """Return the versions of the cookbook on the server, each with its files' checksums."""
+        found = {}
+        for version in cookbook.versions(self.chef, COOKBOOK):
+            there = self.chef.get(f"/cookbooks/{COOKBOOK}/{version}")
+            lists = [files for files in there.values() if isinstance(files, list)]
+            found[version] = sorted(file["checksum"] for files in lists for file in files)
+        return found
+
+    def paper(self, name: str, environment: str, automatic: dict, run_list: Sequence[str] = ()) -> None:
+        """Put a node on the Chef server that stands nowhere else."""
+        self.chef.post("/nodes", {
+            "name": name, "chef_environment": environment, "json_class": "Chef::Node", "chef_type": "node",
+            "automatic": automatic, "normal": {}, "default": {}, "override": {}, "run_list": list(run_list),
+        })
+
+    def environment(self, name: str, **pins: str) -> None:
+        """Make a Chef environment with these cookbook versions pinned."""
+        self.chef.post("/environments", {
+            "name": name, "json_class": "Chef::Environment", "chef_type": "environment", "cookbook_versions": pins,
+        })
+
     def patch(self, *words: str) -> tuple[subprocess.CompletedProcess, dict[str, dict]]:
         """Run `invoke patch --yes` for LAB-CURRENT and Heartbleed; return it and its report's nodes by name."""
         return self.reported("patch", "--yes", *words)
@@ -147,12 +182,14 @@ class Operator:
         """Run `invoke verify` likewise."""
         return self.reported("verify", *words)
 
-    def reported(self, verb: str, *words: str) -> tuple[subprocess.CompletedProcess, dict[str, dict]]:
+    def reported(
+        self, verb: str, *words: str, **environment: str
+    ) -> tuple[subprocess.CompletedProcess, dict[str, dict]]:
         report = self.home / "report"
         advisories = ("--advisory", str(self.lab.advisory), "--advisory", "CVE-2014-0160")
         file = report / "report.json"
         file.unlink(missing_ok=True)
-        done = self.run(verb, *advisories, "--report", str(report), *words)
+        done = self.run(verb, *advisories, "--report", str(report), *words, **environment)
         nodes = json.loads(file.read_text())["nodes"] if file.exists() else []
         return done, {node["name"]: node for node in nodes}
 
@@ -176,3 +213,12 @@ def operator(lab, tmp_path_factory):
     """Return somebody who runs verbs against the lab as users run them."""
     with registry.connect() as chef:
         yield Operator(lab, tmp_path_factory.mktemp("operator"), chef)
+
+
+@pytest.fixture(scope="module")
+def uploads(operator):
+    """Take the versions of the cookbook that a module's tests upload off the server again."""
+    before = operator.uploaded()
+    yield
+    for version in operator.uploaded().keys() - before.keys():
+        operator.chef.delete(f"/cookbooks/{COOKBOOK}/{version}")

@@ -17,6 +17,7 @@ PAPER = {
     "bad-shell": {"platform": "debian", "platform_version": "12", "fqdn": "$(touch /tmp/styptic-pwned)"},
     "bad-ansi": {"platform": "debian", "platform_version": "12\x1b[2J<b>", "fqdn": "\x1b[31mx"},
     "bad-closed": {"platform": "debian", "platform_version": "12", "fqdn": "10.77.0.1"},
+    "bad-self": {"platform": "debian", "platform_version": "12", "fqdn": "localhost.localdomain"},
     "bad-windows": {"platform": "windows", "platform_version": "10.0.20348", "fqdn": "win.example"},
 }
 
@@ -41,6 +42,7 @@ def bad(operator):
     chef.post("/environments", {"name": "bad", "json_class": "Chef::Environment", "chef_type": "environment"})
     for name, base in {GOOD: "light", **REST}.items():
         lab.add(name, base=base, init="sysv", environment="bad")
+    PAPER["bad-moved"] = {"platform": "debian", "platform_version": "12", "fqdn": lab.nodes[GOOD].address}
     for name, says in PAPER.items():
         chef.post("/nodes", {
             "name": name, "chef_environment": "bad", "json_class": "Chef::Node", "chef_type": "node", "automatic": says,
@@ -94,6 +96,8 @@ def test_the_good_node_is_patched_all_the_same(bad):
     ("bad-ansi", "unreachable", "?[31mx"),
     ("bad-closed", "unreachable", "refused"),
     ("bad-windows", "skipped", "windows"),
+    ("bad-moved", "unreachable", "is bad-0-good by its own client.rb"),
+    ("bad-self", "unreachable", "that is this machine"),
 ])
 def test_each_ends_in_its_state_and_one_sentence(bad, name, state, said):
     node = bad["nodes"][name]

@@ -202,6 +202,9 @@ CASES = {
     "key by name, at home": (
         {"w/.chef/config.rb": BARE, "home/.chef/ada.pem": "2", "w/.chef/user.pem": "3"}, None, {},
     ),
+    "knife as a table": (
+        {"w/d/config.rb": knife_rb(0, "knife[:x] = 1\nknife({ ssh_user: 'b' })\nknife[:y] = 2\n")}, None, {},
+    ),
     "user.pem": ({"w/.chef/config.rb": BARE, "home/.chef/user.pem": "4"}, None, {}),
     "refused: unknown profile": (PROFILES, "none", {}),
     "refused: two names": ({"home/.chef/credentials": "[default]\nnode_name='a'\nclient_name='b'\n"}, None, {}),

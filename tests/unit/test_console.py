@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import threading
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -24,6 +25,7 @@ RICH = re.compile(r"\x1b\[(?:[0-9;]*m|2K|1A|\?25[lh])|\r")
 def ended(name="web1", state=State.PATCHED, error=None, todo=None, seconds=1.23, **values) -> Outcome:
     outcome = begun(Node(name, "production", "192.0.2.1"), 1, state, error)
     outcome.todo, outcome.record.seconds = todo, seconds
+    outcome.record.started = None if state in (State.NOT_AFFECTED, State.SKIPPED) else datetime(2026, 1, 2, tzinfo=UTC)
     for key, value in values.items():
         setattr(outcome.record, key, value)
     return outcome
@@ -219,8 +221,11 @@ def test_a_terminal_that_cannot_move_sees_lines(terminal, environment, term):
 
 
 def test_the_conclusion_says_that_all_is_well():
-    assert said(ended("web1"), ended("web2", State.ALREADY_PATCHED), ended("web3", State.NOT_AFFECTED)) == [
-        "production: 3 of 3 nodes are good and verified (1 patched, 1 already patched, 1 not affected)."
+    assert said(ended("web1"), ended("web2", State.ALREADY_PATCHED)) == [
+        "production: 2 of 2 nodes are good and verified (1 patched, 1 already patched)."
+    ]
+    assert said(ended("web1"), ended("web3", State.NOT_AFFECTED)) == [
+        "production: 2 of 2 nodes are good and 1 of them verified, the others not affected (1 patched, 1 not affected)."
     ]
 
 

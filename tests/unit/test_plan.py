@@ -127,6 +127,14 @@ def test_a_limit_takes_those_first_that_are_vulnerable():
     assert asked(*nodes, limit=9) == ["n3", "n4", "n5", "n1"]
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1", "localhost", "LocalHost.localdomain"])
+def test_an_address_that_leads_back_here_is_no_node(address):
+    (outcome,) = made(node("n1", address=address)).left_out
+    assert outcome.record.state is State.UNREACHABLE
+    assert outcome.record.error == f"its address is {address}: that is this machine"
+    assert made(node("n1", address="localhost-3.example")).asked
+
+
 def test_nobody_makes_an_empty_plan():
     assert made() == plan.Plan((), (), {})
 

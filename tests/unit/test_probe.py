@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from generator import probe
 from generator.errors import ProbeError
+from generator.shell import quote
 
 SHELLS = [
     pytest.param(words, id=words[0], marks=pytest.mark.skipif(not shutil.which(words[0]), reason=f"no {words[0]} here"))
@@ -134,6 +136,84 @@ def test_who_owns_a_process_under_systemd(tree):
         33: ("init", "systemd-logind"), 34: ("session", None), 35: ("session", None), 36: ("orphan", None),
         37: ("orphan", None), 38: ("orphan", None),
     }
+
+
+def test_what_runs_in_a_container_is_not_the_machines_own_service(tree):
+    tree.systemd()
+    stale = f"{LIBCRYPTO} (deleted)"
+    groups = {
+        40: "/lxc.payload.c1/system.slice/nginx.service", 41: "/lxc.payload.c1/system.slice/systemd-journald.service",
+        42: "/system.slice/docker-abc.scope/system.slice/ssh.service",
+        43: "/machine.slice/libpod-1.scope/system.slice/apache2.service", 44: "/docker/0123/user.slice/user-0.slice/x",
+    }
+    for pid, group in groups.items():
+        tree.process(pid, stale, group=group)
+    assert set(tree.kinds().values()) == {("orphan", None)}
+
+
+def test_a_machine_that_is_a_container_itself_has_its_own_services(tree):
+    tree.systemd()
+    tree.process(1, f"{LIBCRYPTO} (deleted)", parent=0, name="systemd", group="/lxc/web1/init.scope")
+    tree.process(40, f"{LIBCRYPTO} (deleted)", group="/lxc/web1/system.slice/nginx.service")
+    tree.process(41, f"{LIBCRYPTO} (deleted)", group="/lxc/web1/user.slice/user-0.slice/session-1.scope")
+    assert tree.kinds() == {1: ("init", None), 40: ("service", "nginx"), 41: ("session", None)}
+
+
+def test_nothing_a_user_says_makes_their_process_a_service_or_no_finding(tree):
+    stale = f"{LIBSSL} (deleted)"
+    tree.script("nginx", "DAEMON=/usr/sbin/nginx\n")
+    (tree.root / "run/lock").mkdir()
+    (tree.root / "run/lock/nginx.pid").write_text("63\n")
+    os.chown(tree.root / "run/lock/nginx.pid", 65534, 65534)
+    (tree.root / "run/held.pid").write_text("64\n")
+    (tree.root / "run/nginx.pid").symlink_to("held.pid")
+    tree.process(60, stale, name="nginx", uid=1000)
+    tree.process(61, stale, name="x", command=("/usr/sbin/nginx",), uid=65534)
+    tree.process(62, stale, name="sshd-session", uid=1000)
+    tree.process(63, stale, name="x", command=("x",), uid=0)
+    tree.process(64, stale, name="x", command=("x",), uid=0)
+    tree.process(65, stale, name="x", command=("x", "chef-client"), uid=1000)
+    tree.process(66, stale, name="x", command=("x", "-y", "/chef-client"), uid=0)
+    assert set(tree.kinds().values()) == {("orphan", None)}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_an_endless_command_line_costs_no_time(tree, shell):
+    tree.process(60, f"{LIBSSL} (deleted)", name="x", command=("",) * 2_000_000)
+    tree.process(61, f"{LIBSSL} (deleted)", name="x", command=("y" * 2_000_000,))
+    started = time.monotonic()
+    found = tree.found(shell)
+    assert time.monotonic() - started < 5
+    assert [each.command for each in found.stale] == ["[x]", "y" * 300]
+
+
+def test_too_many_to_list_are_counted_and_not_called_clean(tree):
+    for pid in range(1000, 1520):
+        tree.process(pid, f"{LIBSSL} (deleted)", name="x")
+    found = tree.found()
+    assert (len(found.stale), found.unread) == (500, 20)
+
+
+def test_a_machine_with_more_processes_than_a_command_line_holds(tree):
+    for pid in range(2000, 5000):
+        (tree.proc / str(pid)).mkdir()
+        (tree.proc / str(pid) / "maps").write_text("")
+    tree.process(1999, f"{LIBSSL} (deleted)", name="x")
+    setting = f"ulimit -s 256; PROC_ROOT={quote(str(tree.proc))}; export PROC_ROOT\n"
+    done = subprocess.run(["sh", "-s"], input=setting + probe.command(), text=True, capture_output=True, check=True)
+    assert [each.pid for each in probe.parse(done.stdout).stale] == [1999]
+
+
+def test_a_probe_that_cannot_look_gives_no_answer(tree, tmp_path):
+    tree.process(20, f"{LIBSSL} (deleted)")
+    for tool in ("dd", "sed", "sort", "tr", "xargs"):
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        (tmp_path / "bin" / tool).symlink_to(shutil.which(tool))
+    setting = {"PATH": str(tmp_path / "bin"), "PROC_ROOT": str(tree.proc)}
+    done = subprocess.run(
+        ["/bin/sh", "-s"], input=probe.command(), text=True, capture_output=True, check=False, env=setting
+    )
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 def test_logins_are_sessions_and_their_listener_is_a_service(tree):

@@ -1,6 +1,7 @@
 """Who answers TLS: tls.sh in every shell there is here, on a recorded /proc, with real servers to ask."""
 
 import os
+import pwd
 import shutil
 import socket
 import ssl
@@ -101,11 +102,11 @@ class Tree:
         self.tables = {"tcp": [], "tcp6": []}
         self.inode = 1000
 
-    def listener(self, address: str, port: int, pid: int | None = None, table="tcp", state="0A"):
+    def listener(self, address: str, port: int, pid: int | None = None, table="tcp", state="0A", uid=0):
         self.inode += 1
         self.tables[table].append(
-            f"   0: {address}:{port:04X} {'0' * len(address)}:0000 {state} 00000000:00000000 00:00000000 00000000     0"
-            f"        0 {self.inode} 1 0000000000000000 100 0 0 10 0\n"
+            f"   0: {address}:{port:04X} {'0' * len(address)}:0000 {state} 00000000:00000000 00:00000000 00000000"
+            f" {uid:5}        0 {self.inode} 1 0000000000000000 100 0 0 10 0\n"
         )
         for name, rows in self.tables.items():
             (self.root / "net" / name).write_text(self.HEAD + "".join(rows))
@@ -155,6 +156,41 @@ def test_only_who_holds_libssl_and_answers_is_told(shell, tree, answering):
     tree.listener(LOOPBACK, dead_port, 3)
     tree.listener(LOOPBACK, other_port, 1, state="01")  # a connection, not a listener
     assert asked(shell, tree) == f"styptic-tls 1\ntls\t127.0.0.1\t{port}\nend\n"
+
+
+@needs_openssl
+def test_a_users_own_listeners_are_left_out(shell, tree, answering):
+    """They come and go, and a crowd of them must not hide a service."""
+    door, port = listening()
+    answering(door)
+    other, other_port = listening()
+    answering(other)
+    tree.process(1, LIBRARY)
+    tree.listener(LOOPBACK, port, 1, uid=110)
+    tree.listener(LOOPBACK, other_port, 1, uid=1000)
+    assert tls.parse(asked(shell, tree)) == (port,)
+
+
+@needs_openssl
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_root_asks_as_nobody(shell, tree):
+    door, port = listening()
+    askers = []
+
+    def look():
+        caller, (_, theirs) = door.accept()
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        askers.extend(row[7] for row in rows if row[1].endswith(f":{theirs:04X}"))
+        caller.close()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    tree.process(1, LIBRARY)
+    tree.listener(LOOPBACK, port, 1)
+    assert tls.parse(asked(shell, tree)) == ()
+    thread.join(10)
+    door.close()
+    assert askers == [str(pwd.getpwnam("nobody").pw_uid)]
 
 
 @needs_openssl

@@ -6,6 +6,8 @@ module OpensslPatch
   # One converge: what was stale, what was done about it, and the record of both.
   class Run
     RESULT = "#{STATE}/result.json".freeze
+    # What the node object holds of each list: a Chef server refuses an object of over 1 MB.
+    NAMED = 50
 
     attr_reader :stale_before
 
@@ -77,7 +79,8 @@ module OpensslPatch
       return if Chef::Config[:why_run]
 
       result = summary(error)
-      @run_context.node.normal['openssl_patch']['last_run'] = result
+      shortened = result.merge(%w(stale_before stale_after not_touched).map { |key| [key, result[key].first(NAMED)] }.to_h)
+      @run_context.node.normal['openssl_patch']['last_run'] = shortened
       FileUtils.mkdir_p(STATE, mode: 0o700)
       beside = "#{RESULT}.#{Process.pid}"
       ::File.open(beside, ::File::WRONLY | ::File::CREAT | ::File::TRUNC, 0o600) { |file| file.write(JSON.pretty_generate(result)) }
@@ -147,6 +150,7 @@ module OpensslPatch
     def summary(error)
       {
         'format' => 1,
+        'node' => @run_context.node.name,
         'status' => error ? 'failure' : 'success',
         'error' => error && said(error),
         'cookbook_version' => @run_context.cookbook_collection['openssl_patch'].version,

@@ -30,7 +30,7 @@ module OpensslPatch
       if process['kind'] == 'init' && name.empty?
         systemd? ? 'systemctl daemon-reexec' : 'reboot'
       elsif name.empty?
-        "restart PID #{process['pid']}: #{process['command']}"
+        "restart PID #{process['pid']} of #{process['user']}"
       else
         systemd? ? "systemctl restart #{name}" : "service #{name} restart"
       end

@@ -74,7 +74,8 @@ def end_without_asking(node: Node, advisories: Sequence, settings: Settings, con
         outcome.todo = "run chef-client on it once, or name another attribute with --address-attribute"
         return outcome
     if is_this_machine(node.address):
-        outcome = begun(node, state=State.UNREACHABLE, error=f"its address is {clean(node.address)}: that is this machine")
+        why = f"its address is {clean(node.address)}: that is this machine"
+        outcome = begun(node, state=State.UNREACHABLE, error=why)
         outcome.todo = "correct that attribute of the node, or name another with --address-attribute"
         return outcome
     return None

@@ -12,6 +12,7 @@ from fleet.errors import SettingsError
 from fleet.settings import file_of
 
 VERSION = 1
+WAIT = 2  # seconds for another writer: the event loop stands still for as long
 SCHEMA = """
 CREATE TABLE run (
     id TEXT PRIMARY KEY,
@@ -63,7 +64,7 @@ class Journal:
         with self.understandably():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch(mode=0o600)
-            self.database = sqlite3.connect(path, isolation_level=None, timeout=10)
+            self.database = sqlite3.connect(path, isolation_level=None, timeout=WAIT)
             self.database.execute("PRAGMA journal_mode = WAL")
             self.database.execute("PRAGMA synchronous = FULL")
             self.database.execute("PRAGMA foreign_keys = ON")
@@ -136,6 +137,12 @@ class Journal:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
+            # The low byte is the code, those above it say more of it: https://www.sqlite.org/rescode.html
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise SettingsError(
+                    f"the journal {self.path} cannot be written: another Styptic is writing, and was for {WAIT} s; "
+                    "wait for it, or name another file in STYPTIC_STATE."
+                ) from error
             raise SettingsError(
                 f"the journal {self.path} cannot be written: {error}; "
                 "make room or rights, or name another file in STYPTIC_STATE."

@@ -2,7 +2,8 @@
 
 The order is that of Chef's WorkstationConfigLoader (https://docs.chef.io/workstation/knife_setup/): the profile of
 ~/.chef/credentials first, then the first config.rb or knife.rb of $KNIFE_HOME, the current directory, the nearest .chef
-upwards and ~/.chef, then config.d/*.rb beside it; what is read later wins.
+upwards and ~/.chef, then config.d/*.rb beside it; what is read later wins. Beyond knife, what others could have written
+is refused and not run: see trust.py.
 """
 
 import os
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from fleet.chef import trust
 from fleet.chef.config_rb import evaluate
 from fleet.errors import SettingsError
 
@@ -43,8 +45,8 @@ class ChefConfig:
 def load(profile: str | None = None, *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> ChefConfig:
     """Return the settings knife would use; `profile` is its --profile, `cwd` and `env` default to the process's own.
 
-    Raises SettingsError naming the file (and the line, where there is one) for whatever cannot be read, and naming
-    every place that was looked at when nothing says where the server is.
+    Raises SettingsError naming the file (and the line, where there is one) for whatever cannot be read or is somebody
+    else's, and naming every place that was looked at when nothing says where the server is.
     """
     env = os.environ if env is None else env
     cwd = Path(cwd or Path.cwd()).absolute()
@@ -60,6 +62,8 @@ def load(profile: str | None = None, *, cwd: Path | None = None, env: Mapping[st
     sources += read
     if not isinstance(settings["knife"], dict):
         raise SettingsError(f"knife is no table in {_names(sources)}: set its keys, knife[:ssh_user] and so on")
+    if settings["knife"].get("ssh_config"):
+        trust.check(_path(settings["knife"]["ssh_config"], cwd))
     url = str(settings.get("chef_server_url") or "").strip()
     if not url:
         _no_server(sources, credentials, candidates)

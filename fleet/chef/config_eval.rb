@@ -1,6 +1,7 @@
 # Evaluates config.rb files as knife does (instance_eval in an object where an unknown name is a setting), and prints
-# the settings as JSON. Standard input: {"files": [path], "directory": path or null, "settings": {..}}, the settings of
-# the credentials file. It needs nothing but Ruby's own library; the error that stops it is JSON too.
+# the settings as JSON. Standard input: {"files": [path], "directory": path or null, "settings": {..}, "trusted": [path]},
+# the settings of the credentials file and the files of config.d that may be run; where there are others, it answers
+# with those alone, as "untrusted". It needs nothing but Ruby's own library; the error that stops it is JSON too.
 require "json"
 
 answer = $stdout.dup
@@ -75,11 +76,13 @@ begin
   config_d = settings[:config_d_dir] || (settings[:config_dir] && File.join(settings[:config_dir], "config.d"))
   names = config_d && File.directory?(config_d) ? Dir.children(config_d).sort : []
   names.select! { |name| name.end_with?(".rb") && !name.start_with?(".") }
-  names.map { |name| File.join(config_d, name) }.select { |path| File.file?(path) }.each do |path|
-    load_file.call(path)
-    request["files"] << path
+  found = names.map { |name| File.join(config_d, name) }.select { |path| File.file?(path) }
+  if (found - request["trusted"].to_a).any?
+    answer.puts JSON.generate("untrusted" => found)
+  else
+    found.each { |path| load_file.call(path) }
+    answer.puts JSON.generate("settings" => plain(settings), "files" => request["files"] + found)
   end
-  answer.puts JSON.generate("settings" => plain(settings), "files" => request["files"])
 rescue Exception => e # SyntaxError, LoadError and SystemExit are no StandardError
   where = [e.message, *e.backtrace].filter_map { |line| line[/\A#{Regexp.escape(reading.to_s)}:(\d+)/, 1] }.first
   message = "#{e.class}: #{e.message.lines.first.to_s.strip}"

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fleet.chef.answers import reading, word
 from fleet.chef.cookbook_files import SEGMENTS, Cookbook, load
 from fleet.chef.pins import numbers
 from fleet.errors import ChefServerError, ConflictError, NotFoundError
+from fleet.text import clean
 
 _COMMITS = 5  # a Chef Infra Server can need a moment to see files just stored; one attempt a second
 
@@ -66,16 +68,17 @@ def standing(server, path: Path) -> str:
     there = _there(server, cookbook)
     if there is None:
         return "absent"
-    return "other" if _differing(cookbook, there) else "same"
+    return "other" if _differing(server, cookbook, there) else "same"
 
 
 def versions(server, name: str) -> list[str]:
     """Return the versions of cookbook `name` on the server, the highest first; none for an unknown one."""
     try:
-        found = server.get(f"/cookbooks/{name}?num_versions=all")[name]["versions"]
+        answer = server.get(f"/cookbooks/{name}?num_versions=all")
     except NotFoundError:
         return []
-    return sorted((each["version"] for each in found), key=numbers, reverse=True)
+    with reading(server, f"GET /cookbooks/{name}"):
+        return sorted((word(each["version"]) for each in answer[name]["versions"]), key=numbers, reverse=True)
 
 
 def _there(server, cookbook: Cookbook) -> dict | None:
@@ -87,18 +90,19 @@ def _there(server, cookbook: Cookbook) -> dict | None:
 
 def _same(server, cookbook: Cookbook, there: dict) -> None:
     """Raise ConflictError unless the server's manifest names exactly our files."""
-    if differing := _differing(cookbook, there):
-        names = ", ".join(differing[:3]) + (", ..." if len(differing) > 3 else "")
+    if differing := _differing(server, cookbook, there):
+        names = ", ".join(clean(path, 100) for path in differing[:3]) + (", ..." if len(differing) > 3 else "")
         raise ConflictError(
             f"{server.url} has {cookbook.name} {cookbook.version} with other content ({names}) and it is not "
             "overwritten: give it a higher version in metadata.rb"
         )
 
 
-def _differing(cookbook: Cookbook, there: dict) -> list[str]:
+def _differing(server, cookbook: Cookbook, there: dict) -> list[str]:
     """Return the paths in which the server's manifest is another than ours."""
-    lists = [there.get(segment) for segment in (*SEGMENTS, "all_files")]
-    theirs = {record["path"]: record["checksum"] for records in lists for record in records or ()}
+    with reading(server, f"GET /cookbooks/{cookbook.name}/{cookbook.version}"):
+        lists = [there.get(segment) for segment in (*SEGMENTS, "all_files")]
+        theirs = {word(record["path"]): record["checksum"] for records in lists for record in records or ()}
     ours = cookbook.checksums
     return sorted(path for path in theirs.keys() | ours.keys() if theirs.get(path) != ours.get(path))
 
@@ -110,16 +114,17 @@ def _send_files(server, cookbook: Cookbook, pause) -> int:
     """
     contents = {hashlib.md5(data, usedforsecurity=False).hexdigest(): data for data in cookbook.files.values()}
     sandbox = server.post("/sandboxes", {"checksums": dict.fromkeys(contents)})
-    sent = 0
-    for checksum, wanted in sandbox["checksums"].items():
-        if not wanted.get("needs_upload"):
-            continue
+    with reading(server, "POST /sandboxes"):
+        asked = sandbox["checksums"].items()
+        missing = [(word(wanted["url"]), checksum) for checksum, wanted in asked if wanted.get("needs_upload")]
+        files = [(url, checksum, contents[checksum]) for url, checksum in missing]
+        sandbox_id = word(sandbox["sandbox_id"])
+    for url, checksum, content in files:
         digest = b64encode(bytes.fromhex(checksum)).decode()
         headers = {"Content-Type": "application/x-binary", "Content-MD5": digest, "Accept": "application/json"}
-        server.put_file(wanted["url"], contents[checksum], headers)
-        sent += 1
-    _commit(server, sandbox["sandbox_id"], cookbook, pause)
-    return sent
+        server.put_file(url, content, headers)
+    _commit(server, sandbox_id, cookbook, pause)
+    return len(files)
 
 
 def _commit(server, sandbox_id: str, cookbook: Cookbook, pause) -> None:

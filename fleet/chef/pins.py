@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from urllib.parse import quote
 
+from fleet.chef.answers import reading, word
 from fleet.chef.search import partial
 from fleet.errors import ChefServerError, IncompleteSearchError, NotFoundError, PinError
+from fleet.text import clean
 
 _OPERATORS = {
     "=": lambda ours, theirs: ours == theirs,
@@ -13,6 +16,7 @@ _OPERATORS = {
     ">=": lambda ours, theirs: ours >= theirs,
     "<=": lambda ours, theirs: ours <= theirs,
 }
+_NUMBERS = r"[0-9]{1,19}(?:\.[0-9]{1,19}){0,2}"  # a server keeps each in 64 bits
 
 
 def constraint(server, environment: str, name: str) -> str | None:
@@ -20,7 +24,10 @@ def constraint(server, environment: str, name: str) -> str | None:
 
     Raises NotFoundError for an unknown environment.
     """
-    return (server.get(f"/environments/{environment}").get("cookbook_versions") or {}).get(name)
+    path = f"/environments/{quote(environment, safe='')}"
+    with reading(server, f"GET {path}"):
+        pinned = (server.get(path).get("cookbook_versions") or {}).get(name)
+        return None if pinned is None else word(pinned)
 
 
 def resolved_version(server, environment: str, name: str) -> str | None:
@@ -29,13 +36,16 @@ def resolved_version(server, environment: str, name: str) -> str | None:
     None when they would get none: no such cookbook, or no version that the constraints allow. Raises NotFoundError for
     an unknown environment. https://docs.chef.io/server/api_chef_server/#environmentsnamecookbook_versions
     """
+    path = f"/environments/{quote(environment, safe='')}/cookbook_versions"
     try:
-        solved = server.post(f"/environments/{environment}/cookbook_versions", {"run_list": [name]})
+        solved = server.post(path, {"run_list": [name]})
     except ChefServerError as error:
         if error.status == 412:
             return None
         raise
-    return solved[name]["version"] if name in solved else None
+    with reading(server, f"POST {path}"):
+        found = solved.get(name)
+        return None if found is None else word(found["version"])
 
 
 def check_constraint(server, environment: str, name: str, version: str) -> None:
@@ -43,7 +53,7 @@ def check_constraint(server, environment: str, name: str, version: str) -> None:
     pinned = constraint(server, environment, name)
     if pinned is not None and not allows(pinned, version):
         raise PinError(
-            f"environment {environment} pins {name} to {pinned!r}, so its nodes would not get {version}: "
+            f"environment {environment} pins {name} to {clean(pinned, 100)!r}, so its nodes would not get {version}: "
             f"{_advice(environment)}"
         )
 
@@ -54,8 +64,8 @@ def check_solution(server, environment: str, name: str, version: str) -> None:
     if resolved == version:
         return
     pinned = constraint(server, environment, name)
-    by = f"its pin is {pinned!r}" if pinned else "it has no pin"
-    got = f"{name} {resolved} and not" if resolved else f"no {name} at all, not even"
+    by = f"its pin is {clean(pinned, 100)!r}" if pinned else "it has no pin"
+    got = f"{name} {clean(resolved, 100)} and not" if resolved else f"no {name} at all, not even"
     raise PinError(f"nodes of environment {environment} would get {got} {version} ({by}): {_advice(environment)}")
 
 
@@ -80,9 +90,10 @@ def unpinned_nodes(server, name: str, version: str) -> list[tuple[str, str]]:
     except IncompleteSearchError as error:  # more than anybody will read: the first 10,000 do
         rows = error.rows
     carriers: dict[str, list[str]] = {}
-    for row in rows:
-        if not row["policy"] and _carries(row, name):
-            carriers.setdefault(row["environment"] or "_default", []).append(row["name"])
+    with reading(server, f"the search for nodes with {name}"):
+        for row in rows:
+            if not row["policy"] and _carries(row, name):
+                carriers.setdefault(word(row["environment"] or "_default"), []).append(word(row["name"]))
     return [
         (node, environment)
         for environment in sorted(carriers) if not _pinned(server, environment, name, version)
@@ -123,12 +134,15 @@ def allows(constraint: str, version: str) -> bool:
 
 
 def _parts(constraint: str) -> tuple[str, str]:
-    found = re.fullmatch(r"\s*(=|>=|<=|~>|>|<)?\s*(\d+(?:\.\d+){0,2})\s*", constraint)
+    found = re.fullmatch(rf"\s*(=|>=|<=|~>|>|<)?\s*({_NUMBERS})\s*", constraint)
     if not found:
-        raise ChefServerError(f"an environment has the version constraint {constraint!r}, which is none: mend it there")
+        shown = clean(constraint, 100)
+        raise ChefServerError(f"an environment has the version constraint {shown!r}, which is none: mend it there")
     return found[1] or "=", found[2]
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """Return a cookbook's version, x.y or x.y.z, as numbers that order it."""
+    """Return a cookbook's version, x.y or x.y.z, as numbers that order it. Raises ValueError for what is none."""
+    if not re.fullmatch(_NUMBERS, version):
+        raise ValueError(f"{clean(version, 100)!r} is no version of a cookbook")
     return tuple([*(int(number) for number in version.split(".")), 0, 0][:3])

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from fleet.chef.answers import ODD
 from fleet.errors import AuthenticationError, ChefServerError, ConflictError, NotFoundError
 from fleet.text import clean
 
@@ -44,25 +45,24 @@ def clock_offset(response, now: datetime | None = None) -> float | None:
     """Return by how many seconds our clock is ahead of the server's Date header, None when it has none."""
     try:
         theirs = parsedate_to_datetime(response.headers["Date"])
-    except (KeyError, ValueError, TypeError):
+        theirs = theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)
+        return ((now or datetime.now(UTC)) - theirs).total_seconds()
+    except ODD:
         return None
-    theirs = theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)
-    return ((now or datetime.now(UTC)) - theirs).total_seconds()
 
 
 def server_words(response) -> str:
     """Return what the server itself says of the failure, at most 400 characters, fit for a terminal."""
     try:
         body = response.json()
-    except ValueError:
+        if isinstance(body, dict):
+            body = next((body[key] for key in ("error", "error_message", "message") if body.get(key)), body)
+        parts = body if isinstance(body, list) else [body or _reason(response)]
+        words = "; ".join(str(part.get("message", part) if isinstance(part, dict) else part) for part in parts)
+    except ODD:
         kind = response.headers.get("Content-Type", "")
-        text = "" if "html" in kind else clean(response.content[:4000].decode(errors="replace"), 400)
-        return text or _reason(response)
-    if isinstance(body, dict):
-        body = next((body[key] for key in ("error", "error_message", "message") if body.get(key)), body)
-    parts = body if isinstance(body, list) else [body or _reason(response)]
-    body = "; ".join(str(part.get("message", part) if isinstance(part, dict) else part) for part in parts)
-    return clean(str(body), 400).rstrip(". ")
+        words = "" if "html" in kind else response.content[:4000].decode(errors="replace")
+    return clean(words, 400).rstrip(". ") or _reason(response)
 
 
 def _reason(response) -> str:

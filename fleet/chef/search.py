@@ -10,12 +10,15 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
+from fleet.chef.answers import reading
 from fleet.errors import ChefServerError, IncompleteSearchError, NotFoundError, SettingsError
 from fleet.node import Node
+from fleet.text import clean
 from generator import platforms
 
 PAGE = 1000  # rows a Chef Infra Server gives at most: https://docs.chef.io/chef_search/
 CAP = 10_000  # where Chef Infra Server on OpenSearch stops counting (track_total_hits)
+MOST = 10_000_000  # matches; a server that counts more than any fleet has would be paged for days
 _EVERYTHING = 2**31 - 1
 # What is not installed costs a null each.
 OPENSSL_PACKAGES = tuple(sorted({name for names in platforms.PACKAGES.values() for name in names}))
@@ -49,35 +52,44 @@ def partial(server, index: str, query: str, keys: Mapping[str, Sequence[str]]) -
 
     Every object comes once. goiardi orders no pages among each other, so it is asked for a single one; a Chef Infra
     Server is paged by 1000, advancing by what was asked for, because deleted objects shorten a page. Raises
-    IncompleteSearchError, with the rows there are, when the server's total is its cap; ChefServerError for a query that
-    the server cannot read.
+    IncompleteSearchError, with the rows there are, when the server's total is its cap or a page before the last is
+    empty; ChefServerError for a query that the server cannot read, and an answer that is none.
     """
     rows_asked = _EVERYTHING if server.is_goiardi else PAGE
     body = {name: list(path) for name, path in keys.items()}
     found: dict[str, dict] = {}
-    start, total = 0, 1
-    while start < total:
+    start, total, empty = 0, 1, False
+    while start < total and not empty:
         asked = f"q={quote(query, safe='')}&rows={rows_asked}&start={start}"
         page = server.post(f"/search/{quote(index, safe='')}?{asked}", body)
-        try:
-            total = int(page["total"])
+        with reading(server, f"the search for {clean(query)!r}"):
+            total, empty = int(page["total"]), not page["rows"]
             for row in page["rows"]:
                 if row is not None:
-                    found.setdefault(row["url"], row["data"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ChefServerError(f"{server.url} answered the search for {query!r} with something else") from error
+                    found.setdefault(row["url"], {name: row["data"].get(name) for name in keys})
+        if total > MOST:
+            raise ChefServerError(f"{server.url} counts {total} matches of {clean(query)!r}: narrow the query")
         start += rows_asked
         if total == CAP and start >= CAP:
             break
     rows = list(found.values())
     if total == CAP and not server.is_goiardi:
-        incomplete = IncompleteSearchError(
-            f"{server.url} shows {CAP} matches of {query!r} and counts no further, so there may be more: "
-            "narrow the query (AND name:a*, say)"
+        raise _incomplete(
+            f"{server.url} shows {CAP} matches of {clean(query)!r} and counts no further, so there may be more: "
+            "narrow the query (AND name:a*, say)", rows,
         )
-        incomplete.rows = rows
-        raise incomplete
+    if empty and start < total:
+        raise _incomplete(
+            f"{server.url} counts {total} matches of {clean(query)!r} and shows {len(rows)}, then an empty page: "
+            "have its search index made anew (chef-server-ctl reindex), or narrow the query", rows,
+        )
     return rows
+
+
+def _incomplete(why: str, rows: list[dict]) -> IncompleteSearchError:
+    error = IncompleteSearchError(why)
+    error.rows = rows
+    return error
 
 
 def find_nodes(
@@ -112,8 +124,8 @@ def find_nodes(
         if query or environment is None:
             raise
         incomplete, rows = error, error.rows
-    nodes = {row["name"]: _node(row, len(paths), package_names) for row in rows if isinstance(row.get("name"), str)}
-    nodes = {name: node for name, node in nodes.items() if environment in (None, node.environment)}
+    named = (_node(row, len(paths), package_names) for row in rows if row["name"] and isinstance(row["name"], str))
+    nodes = {node.name: node for node in named if environment in (None, node.environment)}
     if environment is not None and not query:
         _compare(server, environment, nodes, incomplete)
     return [nodes[name] for name in sorted(nodes)]
@@ -123,22 +135,25 @@ def check_environment(server, environment: str) -> None:
     """Raise NotFoundError, naming the environments there are, unless `environment` is one of them."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", environment):
         raise SettingsError(f"{environment!r} cannot be the name of an environment: letters, digits, _ and - only")
-    known = server.get("/environments")
+    with reading(server, "GET /environments"):
+        known = sorted(server.get("/environments").keys())
     if environment not in known:
-        names = ", ".join(sorted(known))
+        names = ", ".join(clean(name, 100) for name in known)
         raise NotFoundError(f"there is no environment {environment!r} on {server.url}; there are: {names}")
 
 
 def _compare(server, environment: str, nodes: Mapping[str, Node], incomplete: IncompleteSearchError | None) -> None:
     """Say which nodes the server knows in this environment and its search does not."""
-    missing = sorted(set(server.get(f"/environments/{environment}/nodes")) - set(nodes))
+    path = f"/environments/{environment}/nodes"
+    with reading(server, f"GET {path}"):
+        missing = sorted(server.get(path).keys() - nodes.keys())
     if not missing:
         return
-    names = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
+    names = ", ".join(clean(name, 100) for name in missing[:10]) + (", ..." if len(missing) > 10 else "")
     if incomplete is not None:
         raise ChefServerError(
-            f"the search of {server.url} ends at {CAP} nodes and leaves out {len(missing)} of environment {environment}"
-            f" ({names}): go on in parts, with --query name:a* and so on"
+            f"the search of {server.url} ends at {len(nodes)} nodes and leaves out {len(missing)} of environment "
+            f"{environment} ({names}): go on in parts, with --query name:a* and so on"
         ) from incomplete
     log.warning(
         "%d nodes of environment %s are not in the server's search index and are left out: %s",
@@ -154,28 +169,37 @@ def _address_paths(server, attribute: str | None) -> tuple[tuple[str, ...], ...]
 def _node(row: Mapping, addresses: int, package_names: Sequence[str]) -> Node:
     found = (_text(row.get(f"address_{number}")) for number in range(addresses))
     packages = {name: _version(row.get(f"package_{name}")) for name in package_names}
-    time = row.get("ohai_time")
     return Node(
-        name=row["name"],
+        name=_text(row["name"]),
         environment=_text(row.get("environment")) or "_default",
         address=next((address for address in found if address), None),
         platform=_text(row.get("platform")) or _text(row.get("os")),
         release=_text(row.get("release")),
         packages={name: version for name, version in packages.items() if version},
-        ohai_time=float(time) if isinstance(time, (int, float)) and math.isfinite(time) else None,
+        ohai_time=_seconds(row.get("ohai_time")),
         policy_name=_text(row.get("policy_name")),
     )
 
 
+def _seconds(value) -> float | None:
+    """A time as ohai has it; None for what is none, as infinity and a number beyond every float are."""
+    try:
+        return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
 def _version(package) -> str | None:
     """ohai's entry as one version: dpkg's is whole, rpm's comes in three parts (ohai, plugins/packages.rb)."""
-    if not isinstance(package, Mapping) or not _text(package.get("version")):
+    if not isinstance(package, Mapping):
         return None
-    if not _text(package.get("release")):
-        return package["version"]
-    epoch = _text(package.get("epoch")) or "0"
-    return f"{epoch if epoch.isdigit() else '0'}:{package['version']}-{package['release']}"
+    epoch, version, release = (_text(package.get(part)) for part in ("epoch", "version", "release"))
+    if not version or not release:
+        return version
+    return f"{epoch if epoch and epoch.isdecimal() else '0'}:{version}-{release}"
 
 
 def _text(value) -> str | None:
-    return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) and str(value) else None
+    """A text or a whole number as text, without the half surrogate pairs that no file takes; None for anything else."""
+    text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    return text.encode(errors="replace").decode() or None

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from fleet.chef.answers import ODD
 from fleet.chef.compat import Key, SSLError, chef
 from fleet.chef.refusal import CLOCK_LIMIT, clock_offset, refusal
 from fleet.chef.signing import PROTOCOLS, sign
@@ -150,7 +151,7 @@ class ChefServer(chef.ChefAPI):
                 if pause is None or not again or response.status_code not in _BUSY:
                     return response
                 asked = response.headers.get("Retry-After", "")
-                pause = min(int(asked), 30) if asked.isdigit() else pause
+                pause = min(int(asked[:9]), 30) if asked.isascii() and asked.isdecimal() else pause
             self._pause(pause)
         raise AssertionError("the last attempt returns or raises")
 
@@ -173,7 +174,7 @@ class ChefServer(chef.ChefAPI):
         try:
             body = response.json()
             low, high = int(body["min_version"]), int(body["max_version"])
-        except (ValueError, KeyError, TypeError):
+        except ODD:
             return False
         wanted = str(min(high, 2))
         if low > 2 or wanted == self.api_version:
@@ -191,7 +192,7 @@ class ChefServer(chef.ChefAPI):
             decoded = response.json()
             if not isinstance(decoded, (dict, list)):
                 raise ValueError(f"{type(decoded).__name__} is no answer of the API")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ChefServerError(
                 f"{self.url} did not answer {method} {path.partition('?')[0]} with the JSON of a Chef server: check "
                 "chef_server_url"
@@ -214,5 +215,5 @@ def _offered(response) -> dict:
     try:
         offered = json.loads(response.headers.get("X-Ops-Server-API-Version", "{}"))
         return {key: int(value) for key, value in offered.items() if key.endswith("_version")}
-    except (ValueError, TypeError, AttributeError):
+    except ODD:
         return {}

@@ -2,17 +2,22 @@
 
 import logging
 import ssl
+import threading
 import warnings
+from concurrent.futures import Future
 from pathlib import Path
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import should_bypass_proxies
-from urllib3.exceptions import InsecureRequestWarning, LocationParseError
+from urllib3.exceptions import InsecureRequestWarning
 
-from fleet.errors import ServerUnreachableError, SettingsError
+from fleet.errors import ChefServerError, ServerUnreachableError, SettingsError
+from fleet.text import clean
 
 POOL = 10  # connections kept open to one host
+LONGEST = 900.0  # seconds for one request in all: goiardi needs some for 10,000 nodes, one byte a minute needs years
+BOUND = 256 * 2**20  # bytes of one answer; 10,000 nodes of a search are a few per cent of it
 log = logging.getLogger(__name__)
 
 
@@ -33,6 +38,13 @@ class _Adapter(HTTPAdapter):
         return super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
 
 
+class _Session(requests.Session):
+    """Follows no redirect; requests would read all of such an answer to tell where it leads."""
+
+    def get_redirect_target(self, resp):
+        return None
+
+
 class Transport:
     """One session: `send` makes exactly one attempt and follows no redirect.
 
@@ -42,7 +54,7 @@ class Transport:
     def __init__(self, config, timeout: tuple[float, float]):
         self._timeout, self._proxies = timeout, dict(config.proxies)
         self._bypass = self._proxies.pop("no_proxy", None) or ""
-        self._session = requests.Session()
+        self._session = _Session()
         # The settings already say what the environment says; ~/.netrc must not add an Authorization header.
         self._session.trust_env = False
         self._session.headers = {"User-Agent": "styptic"}
@@ -58,12 +70,12 @@ class Transport:
         """Return the answer to one request, whatever its status.
 
         Raises ServerUnreachableError in one sentence; its `again` says whether another attempt could end otherwise.
+        Raises ChefServerError for an answer of more than BOUND bytes.
         """
-        proxies = {} if should_bypass_proxies(url, self._bypass) else self._proxies
         try:
-            return self._session.request(
-                method, url, data=body, headers=headers, timeout=self._timeout, proxies=proxies, allow_redirects=False
-            )
+            return _within(LONGEST, lambda: self._exchange(method, url, body, headers))
+        except TimeoutError as error:
+            raise _unreachable(url, f"no whole answer within {LONGEST:g} s", again=False) from error
         except requests.exceptions.SSLError as error:
             advice = "if the server is yours, put its certificate into trusted_certs beside config.rb (knife ssl fetch)"
             raise _unreachable(url, f"TLS failed: {_reason(error)}; {advice}", again=False) from error
@@ -73,14 +85,49 @@ class Transport:
             raise _unreachable(url, f"no connection within {self._timeout[0]:g} s; check the network") from error
         except requests.exceptions.Timeout as error:
             raise _unreachable(url, f"no answer within {self._timeout[1]:g} s") from error
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, LocationParseError) as error:
-            raise _unreachable(url, f"not a usable URL: {error}", again=False) from error
+        except ValueError as error:  # requests' own words for a URL that is none are some, and quote it
+            mend = "; if that is the proxy's, write # as %23 and / as %2F in its password" if self._proxies else ""
+            raise _unreachable(url, f"not a usable URL{mend}", again=False) from error
         except requests.exceptions.RequestException as error:
             raise _unreachable(url, f"{_reason(error)}; check chef_server_url and the network") from error
+
+    def _exchange(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> requests.Response:
+        proxies = {} if should_bypass_proxies(url, self._bypass) else self._proxies
+        response = self._session.request(
+            method, url, data=body, headers=headers, timeout=self._timeout, proxies=proxies, allow_redirects=False,
+            stream=True,
+        )
+        with response:
+            parts, size = [], 0
+            for part in response.iter_content(65_536):
+                parts.append(part)
+                size += len(part)
+                if size > BOUND:
+                    where = url.partition("?")[0]
+                    raise ChefServerError(f"{where} answered with more than {BOUND} bytes: ask for less (--query)")
+            response._content = b"".join(parts)  # as requests itself does without `stream`, which knows no bound
+        return response
 
     def close(self) -> None:
         """Close every connection."""
         self._session.close()
+
+
+def _within(seconds: float, work):
+    """Return what `work()` returns or raise what it raises; TimeoutError once `seconds` are over.
+
+    It is left to a thread that nobody waits for: nothing else ends a look-up of a name, or headers a byte at a time.
+    """
+    done: Future = Future()
+
+    def run():
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return done.result(seconds)
 
 
 def _context(config) -> ssl.SSLContext:
@@ -120,5 +167,7 @@ def _reason(error: BaseException) -> str:
         inner = deeper
     if "RemoteDisconnected" in type(inner).__name__ or isinstance(inner, ConnectionResetError):
         return "it closed the connection without an answer"
+    if isinstance(inner, ValueError) and not isinstance(inner, ssl.SSLError):
+        return "its host is none"  # a parser's words can hold what it took for a host: a piece of a proxy's password
     words = getattr(inner, "verify_message", None) or getattr(inner, "strerror", None) or str(inner)
-    return " ".join(str(words).split())[:200]
+    return clean(str(words), 200)

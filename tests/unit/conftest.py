@@ -22,6 +22,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from fleet.ssh import Connections, SshSettings
 
 
+@pytest.fixture(autouse=True, scope="session")
+def umask():
+    """Files of the tests are nobody else's to write, whatever the umask of who runs them: settings must not be."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 @dataclass(frozen=True)
 class Answer:
     """One answer; `status` 0 closes the connection without one, -1 sends nothing until the server goes down."""

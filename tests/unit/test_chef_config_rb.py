@@ -48,17 +48,18 @@ def ruby(tmp_path):
 @pytest.mark.parametrize("line", [
     "chef_server_url `hostname`", "if ENV['X']", "require 'json'", "Chef::Config.chef_server_url 'x'",
     "Chef::Config.from_file('x')", "knife.merge!({})", "knife 'x'", "chefdk[:x] = 1", "eval('x')",
+    "http_proxy_pass 'p' * 2", "knife['http_proxy_pass'] += 'p'",
 ])
 def test_without_ruby_what_is_no_literal_is_named_by_its_line(subset, tmp_path, line):
     with pytest.raises(SettingsError) as refused:
         subset(f"node_name 'a'\n{line}\n")
     assert str(refused.value) == (
-        f"{tmp_path}/config.rb line 2: {line!r} is more than can be read without ruby; install it"
-    )
+        f"{tmp_path}/config.rb line 2 is more than can be read without ruby; install it"
+    ), "and not a word of the line, which may hold a password"
 
 
 def test_without_ruby_a_file_of_config_d_is_named_too(subset, tmp_path):
-    with pytest.raises(SettingsError, match=rf"^{tmp_path}/config.d/1.rb line 1: 'load 1' is more"):
+    with pytest.raises(SettingsError, match=rf"^{tmp_path}/config.d/1.rb line 1 is more"):
         subset("load 1", "config.d/1.rb")
 
 

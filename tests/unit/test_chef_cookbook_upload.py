@@ -130,3 +130,27 @@ def test_another_upload_that_was_faster_is_good_if_it_froze_the_same(infra, book
     meanwhile(lambda manifest: {**manifest, "all_files": manifest["all_files"][1:]})
     with pytest.raises(ConflictError, match="with other content"):
         cookbook.upload(chef, book)
+
+
+@pytest.mark.parametrize("odd", [
+    [], [1], {"all_files": 7}, {"recipes": [7]}, {"files": [{}]}, {"files": [{"path": 7, "checksum": ""}]},
+])
+def test_a_manifest_of_another_form_is_one_sentence(serve, answer, pem, book, odd):
+    with ChefServer(ChefConfig(serve(answer(body=json.dumps(odd).encode())).url, "ada", pem)) as chef:
+        for read in (cookbook.standing, cookbook.upload):
+            with pytest.raises(ChefServerError, match=r"answered GET /cookbooks/book/1\.0\.0 with something else"):
+                read(chef, book)
+
+
+@pytest.mark.parametrize("odd", [
+    [], {"checksums": []}, {"checksums": {"a": 7}}, {"checksums": {"a": {"needs_upload": True}}}, {"checksums": {}},
+    {"checksums": {"no of ours": {"needs_upload": True, "url": "http://x"}}, "sandbox_id": "s"},
+    {"checksums": {}, "sandbox_id": 7},
+])
+def test_a_sandbox_of_another_form_is_one_sentence(infra, book, odd):
+    played, chef = infra()
+    route = played.route
+    played.route = lambda request, path: (201, odd) if path == "/sandboxes" else route(request, path)
+    with pytest.raises(ChefServerError, match="answered POST /sandboxes with something else"):
+        cookbook.upload(chef, book)
+    assert (played.contents, played.versions) == ({}, {})

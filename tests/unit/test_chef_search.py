@@ -115,6 +115,8 @@ def test_an_environment_larger_than_the_search_is_compared_with_its_list(infra):
 
 @pytest.mark.parametrize("page", [
     b"[]", b"{}", b'{"total":"x","rows":[]}', b'{"total":1,"rows":[{"data":{}}]}', b'{"total":1,"rows":[1]}',
+    b'{"total":1e999,"rows":[]}', b'{"total":"%s","rows":[]}' % (b"9" * 5000), b'{"total":1,"rows":7}',
+    b'{"total":1,"rows":[{"url":"a","data":"b"}]}', b'{"total":1,"rows":[{"url":{},"data":{}}]}',
 ])
 def test_what_is_no_page_is_an_error(serve, answer, pem, page):
     with (
@@ -122,6 +124,35 @@ def test_what_is_no_page_is_an_error(serve, answer, pem, page):
         pytest.raises(ChefServerError, match="answered the search for 'a:b' with something else"),
     ):
         search.partial(chef, "node", "a:b", KEYS)
+
+
+def test_a_server_that_counts_without_end_is_not_paged_for_ever(infra):
+    played, chef = infra(10**9)
+    with pytest.raises(ChefServerError, match=r"counts 1000000000 matches of '\*:\*': narrow the query"):
+        search.partial(chef, "node", "*:*", KEYS)
+    assert len(played.asked) == 1
+
+
+def test_an_empty_page_before_the_last_ends_the_search_and_is_said(infra):
+    played, chef = infra(5000, deleted=set(range(1500, 5000)))
+    said = r"counts 5000 matches of '\*:\*' and shows 1500, then an empty page: have its search index made anew"
+    with pytest.raises(IncompleteSearchError, match=said) as refused:
+        search.partial(chef, "node", "*:*", KEYS)
+    assert len(refused.value.rows) == 1500
+    assert len(played.asked) == 3
+    assert len(search.find_nodes(chef, "production", package_names=())) == 1500, "nor does its list have more"
+    played.deleted = set(range(1500, 4999))
+    with pytest.raises(ChefServerError, match=r"ends at 1500 nodes and leaves out 1 of .* production \(n4999\)"):
+        search.find_nodes(chef, "production", package_names=())
+
+
+@pytest.mark.parametrize("known", [b"[1, 2]", b'["production"]', b"[{}]"])
+def test_environments_that_are_no_table_are_an_error(serve, answer, pem, known):
+    with (
+        ChefServer(ChefConfig(serve(answer(body=known)).url, "ada", pem)) as chef,
+        pytest.raises(ChefServerError, match="answered GET /environments with something else"),
+    ):
+        search.check_environment(chef, "production")
 
 
 @pytest.mark.parametrize(("environment", "query", "asked"), [
@@ -164,6 +195,8 @@ RPM = {"epoch": "1", "version": "1.0.1e", "release": "16.el6"}
     ({"package_openssl": "3"}, {"packages": {}}), ({"package_openssl": {"version": None}}, {"packages": {}}),
     ({"platform": None}, {"platform": "linux"}), ({"platform": None, "os": None, "release": None}, {"platform": None}),
     ({"ohai_time": "x"}, {"ohai_time": None}), ({"ohai_time": 7}, {"ohai_time": 7.0}),
+    *[({"ohai_time": odd}, {"ohai_time": None}) for odd in (10**400, -(10**400), 1e400, float("nan"), [], {})],
+    ({"package_openssl": {"version": 3}}, {"packages": {"openssl": "3"}}), ({"release": "\ud800"}, {"release": "?"}),
     ({"release": 7}, {"release": "7"}),
     ({"policy_name": "web"}, {"policy_name": "web"}), ({"environment": None}, {"environment": "_default"}),
 ])
@@ -181,6 +214,24 @@ def test_rows_without_a_name_or_of_another_environment_are_left_out_and_missing_
     assert [record.getMessage() for record in caplog.records] == [
         "2 nodes of environment production are not in the server's search index and are left out: n1, n2"
     ]
+
+
+def test_names_that_the_server_chose_are_cleaned_before_they_are_shown(serve, answer, pem, caplog):
+    evil = "\x1b[2Jn1\nstyptic: all is well"
+
+    def named(request):
+        table = {"/environments": {"production": "", evil: ""}, "/environments/production/nodes": {evil: ""}}
+        found = table.get(request.path, {"total": 0, "rows": []})
+        return answer(body=json.dumps(found).encode())
+
+    with ChefServer(ChefConfig(serve(named).url, "ada", pem)) as chef:
+        assert search.find_nodes(chef, "production", package_names=()) == []
+        with pytest.raises(NotFoundError) as refused:
+            search.find_nodes(chef, "staging")
+    (warned,) = [record.getMessage() for record in caplog.records]
+    assert warned.endswith("left out: ?[2Jn1 styptic: all is well")
+    assert warned.isprintable()
+    assert str(refused.value).endswith("there are: ?[2Jn1 styptic: all is well, production")
 
 
 def test_an_unknown_environment_names_those_there_are(infra):

@@ -3,12 +3,15 @@
 The servers here are real HTTP servers that answer as told; a Chef server that speaks is in tests/lab.
 """
 
+import contextlib
 import json
 import socket
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from fleet.chef import transport
 from fleet.chef.compat import Key
 from fleet.chef.config import ChefConfig
 from fleet.chef.server import ChefServer
@@ -55,6 +58,7 @@ def sentence(error: Exception) -> str:
 
 
 HTML = {**DATE, "Content-Type": "text/html"}
+DEEP = b"[" * 100_000 + b"]" * 100_000
 Failed = ChefServerError
 
 
@@ -74,6 +78,10 @@ Failed = ChefServerError
     (200, HTML, b"<html>Welcome to nginx!</html>", Failed, "check chef_server_url"),
     (200, DATE, b'"just words"', Failed, "check chef_server_url"),
     (200, DATE, b"", NotFoundError, "has nothing at GET /nodes"),
+    (200, DATE, DEEP, Failed, "check chef_server_url"), (200, DATE, b'{"a":%s}' % (b"9" * 5000), Failed, "check chef_"),
+    (500, DATE, DEEP, Failed, "failed at GET /nodes with 500: [[["), (406, DATE, DEEP, Failed, "406: [[["),
+    (500, DATE, b'{"error":5}', Failed, "with 500: 5"), (500, DATE, b'{"error":[[],{"message":{}}]}', Failed, "[]; {}"),
+    (500, {"Date": f"Fri, 02 Jan {'9' * 30} 03:04:05 GMT"}, b"no", Failed, "with 500: no"),
 ])
 def test_a_refusal_is_one_sentence_in_the_servers_own_words(serve, answer, connect, status, headers, body, kind, said):
     server = serve(answer(status, body, headers))
@@ -148,7 +156,7 @@ def test_500_is_no_reason_to_try_again(serve, answer, connect):
 
 def test_every_attempt_is_signed_anew_and_the_server_says_how_long_to_wait(serve, answer, connect):
     moments = iter(NOW + timedelta(seconds=number) for number in range(100))
-    busy = [answer(503, b"", {"Retry-After": seconds}) for seconds in ("7", "900")]
+    busy = [answer(503, b"", {"Retry-After": seconds}) for seconds in ("7", "9" * 5000)]
     server = serve(*busy, answer(body=b'{"a": 1}'))
     chef = connect(server.url, clock=lambda: next(moments))
     assert chef.get("/nodes") == {"a": 1}
@@ -161,6 +169,52 @@ def test_a_silent_server_is_given_up(serve, answer, connect):
     with pytest.raises(ServerUnreachableError) as failed:
         connect(server.url, timeout=(5.0, 0.1)).post("/sandboxes", {})
     assert f"does not answer at {server.url}/sandboxes: no answer within 0.1 s" in sentence(failed.value)
+
+
+@pytest.fixture
+def dripping():
+    """Return a server's URL and the event that ends it: it sends a byte of an answer that never ends, then another."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip(start: bytes):
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(start)
+                while not over.wait(0.02):
+                    connection.sendall(b"a")
+
+        def begin(start: bytes) -> str:
+            threads.append(threading.Thread(target=drip, args=(start,)))
+            threads[-1].start()
+            return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        threads: list[threading.Thread] = []
+        yield begin
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+@pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n"])
+def test_an_answer_that_comes_a_byte_at_a_time_is_given_up(dripping, connect, monkeypatch, start):
+    monkeypatch.setattr(transport, "LONGEST", 0.3)
+    chef = connect(dripping(start))
+    with pytest.raises(ServerUnreachableError, match=r"no whole answer within 0\.3 s$"):
+        chef.get("/nodes")
+    assert chef.pauses == [], "and not asked for twice"
+
+
+@pytest.mark.parametrize("status", [200, 302, 500])
+def test_an_answer_has_a_bound(serve, answer, connect, monkeypatch, status):
+    monkeypatch.setattr(transport, "BOUND", 100_000)
+    headers = {**DATE, "Location": "https://elsewhere.example"}
+    server = serve(*(answer(status, b"a" * size, headers) for size in (100_000, 100_001)))
+    chef = connect(server.url)
+    with pytest.raises(ChefServerError, match=r"check chef_server_url|points to|failed at"):
+        chef.get("/nodes")
+    with pytest.raises(ChefServerError, match="/nodes answered with more than 100000 bytes"):
+        chef.get("/nodes")
 
 
 def test_nobody_listening(connect):
@@ -268,7 +322,7 @@ def test_no_api_version_in_common_is_an_error(serve, answer, connect, low, high)
 
 @pytest.mark.parametrize(("header", "then"), [
     ('{"min_version":"0","max_version":"2"}', "2"), ('{"min_version":"0","max_version":"1"}', "1"), ("nonsense", "1"),
-    ("[]", "1"), ('{"max_version":"two"}', "1"),
+    ("[]", "1"), ('{"max_version":"two"}', "1"), ('{"max_version":1e999}', "1"), ("[" * 60_000, "1"),
 ])
 def test_api_2_is_used_once_the_server_offers_it(serve, answer, connect, header, then):
     server = serve(answer(headers={**DATE, "X-Ops-Server-API-Version": header}))

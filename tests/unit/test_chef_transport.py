@@ -126,3 +126,28 @@ def test_the_environment_speaks_through_the_settings_only(serve, answer, pem, mo
         monkeypatch.setenv(name, proxy.url)
     assert asked(server.url, pem) == ["directly"]
     assert "Authorization" not in server.requests[0].headers
+
+
+@pytest.mark.parametrize("password", [
+    "secret#1", "secret/1", "secret?1", "secret\\1", "[secret", "秘密", "x@secret..1/", "1/secret",
+])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_no_piece_of_a_proxys_password_is_shown(pem, password, scheme):
+    """Where it holds a # or a /, a URL's parser takes its beginning for a port or a host, and says so."""
+    proxies = {scheme: f"http://ada:{password}@127.0.0.1:9"}
+    with pytest.raises(ServerUnreachableError) as refused:
+        asked(f"{scheme}://chef.invalid", pem, proxies=proxies)
+    assert not any(piece in str(refused.value) for piece in ("secret", "秘密", "ada"))
+
+
+def test_a_proxys_url_that_is_none_is_told_how_to_be_one(pem):
+    with pytest.raises(ServerUnreachableError, match="not a usable URL; if that is the proxy's, write # as %23"):
+        asked("http://chef.invalid", pem, proxies={"http": "http://ada:a#b@127.0.0.1:9"})
+
+
+def test_a_file_stores_url_that_is_none_is_an_error(serve, answer, pem):
+    with (
+        ChefServer(ChefConfig(serve(answer()).url, "ada", pem)) as chef,
+        pytest.raises(ServerUnreachableError, match=r"not a usable URL$"),
+    ):
+        chef.put_file("http://[x", b"", {})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet import journal
 from fleet.errors import SettingsError
 from fleet.journal import Journal, default_path, utc
 
@@ -62,6 +63,19 @@ def test_what_is_no_database_is_refused(tmp_path):
     path.write_text("this is no database, but a text of some length\n" * 100)
     with pytest.raises(SettingsError, match=r"j\.db cannot be written: file is not a database"):
         Journal(path)
+
+
+def test_another_writer_is_named_as_such_and_not_waited_for_long(tmp_path, monkeypatch):
+    assert journal.WAIT <= 2, "seconds in which no other node gets on"
+    monkeypatch.setattr(journal, "WAIT", 0.05)
+    path = tmp_path / "j.db"
+    said = rf"^the journal {path} cannot be written: another Styptic is writing, .*; wait for it, or name another file"
+    with Journal(path) as ours, Journal(path) as theirs:
+        with theirs.at_once(), pytest.raises(SettingsError, match=said):
+            ours.begin("r1", {}, NOW)
+        with theirs.at_once(), pytest.raises(SettingsError, match=said):
+            Journal(path)
+        ours.begin("r1", {}, NOW)
 
 
 def test_a_directory_in_its_place_is_named(tmp_path):

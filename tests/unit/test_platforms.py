@@ -1,6 +1,8 @@
 """What ohai says of a platform, in the advisories' words."""
 
+import importlib.util
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,8 @@ from hypothesis import strategies as st
 
 from generator import platforms
 from generator.platforms import Release
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(("platform", "version", "release"), [
@@ -54,6 +58,18 @@ def test_what_names_no_release(platform, version):
 def test_no_version_a_node_reports_breaks_it(platform, version):
     release = platforms.release_of(platform, version)
     assert release is None or (release.distro in platforms.SCHEME and release.release)
+
+
+@pytest.mark.parametrize(("said", "spelled"), [
+    (("opensuse-leap", "15.5"), ("opensuseleap", "15.5")), (("amzn", "2"), ("amazon", "2")),
+    (("rhel", "9.3"), ("redhat", "9.3")), (("ol", "8.9"), ("oracle", "8.9")), (("debian", "12"), ("debian", "12")),
+])
+def test_the_checks_spell_what_os_release_says_as_ohai_does(said, spelled):
+    spec = importlib.util.spec_from_file_location("checks", ROOT / "tests" / "infra" / "conftest.py")
+    checks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(checks)
+    assert checks.platform_of({"os": list(said)}) == spelled
+    assert platforms.release_of(*spelled)
 
 
 def test_windows_is_not_patched():

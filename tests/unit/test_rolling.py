@@ -1,9 +1,11 @@
 """A rollout from its plan to its report, with real connections to ports where nobody or nobody useful listens."""
 
+import contextlib
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +13,8 @@ from pathlib import Path
 import pytest
 from invoke import Config, Context
 
+from fleet import journal
 from fleet.chef import search
-from fleet.errors import SettingsError
 from fleet.journal import Journal, default_path
 from fleet.node import Node, State
 from fleet.plan import Plan
@@ -137,18 +139,51 @@ def test_what_would_fail_every_node_is_said_before_the_server_is_asked(
 
 def test_a_report_that_cannot_be_written_hides_nothing(state, tmp_path, capsys):
     (tmp_path / "report.json").mkdir()
-    with pytest.raises(SettingsError, match=r"^the report cannot be written to .*; the journal holds how each node"):
-        rolled(22, (), tmp_path)
-    assert "none of 1 nodes was asked" in capsys.readouterr().out
+    assert rolled(22, (), tmp_path) == 1
+    out, err = capsys.readouterr()
+    assert "none of 1 nodes was asked" in out
+    assert err.count("\n") == 1
+    assert err.startswith(f"styptic: the report cannot be written to {tmp_path}: ")
+    assert err.endswith("; the journal holds how each node ended.\n")
     with Journal(state) as journal:
         assert journal.database.execute("SELECT exit_code FROM run").fetchall() == [(10,)]
 
 
-def test_an_interruption_leaves_a_report_and_says_who_was_under_way(state, tmp_path):
+class Locking(Connections):
+    """Connections, opening which another writer takes the journal at `path` and keeps it."""
+
+    def __init__(self, path):
+        super().__init__(SshSettings(connect_timeout=10))
+        self.path = path
+
+    async def __aenter__(self):
+        self.other = sqlite3.connect(self.path, isolation_level=None)
+        self.other.execute("BEGIN IMMEDIATE")
+        return await super().__aenter__()
+
+
+def test_a_journal_that_cannot_be_written_at_the_end_costs_no_report(state, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(journal, "WAIT", 0.05)
+    with Journal(state) as book:
+        ways = Locking(state)
+        said = Settings(env="production", report=str(tmp_path))
+        assert rolling.roll(said, ways, book, "https://chef.example", [], Plan((), (SKIPPED,), {}), PUSHED) == 1
+        ways.other.close()
+    out, err = capsys.readouterr()
+    assert "none of 1 nodes was asked" in out
+    assert err.count("\n") == 1
+    assert err.startswith(f"styptic: the journal {state} cannot be written: another Styptic is writing")
+    assert json.loads((tmp_path / "report.json").read_text())["exit_code"] == 10
+
+
+@pytest.mark.parametrize("locked", [False, True], ids=["", "with the journal locked"])
+def test_an_interruption_leaves_a_report_and_says_who_was_under_way(state, tmp_path, locked):
     program = (
         "import sys\nfrom fleet import cli\nfrom fleet.node import Node\nfrom fleet.plan import Plan\n"
-        "from fleet.journal import Journal, default_path\nfrom fleet.settings import Settings\n"
+        "from fleet import journal\nfrom fleet.journal import Journal, default_path\n"
+        "from fleet.settings import Settings\n"
         "from fleet.ssh import Connections, SshSettings\nfrom fleet.verbs import rolling\n"
+        "journal.WAIT = 0.05\n"
         "nodes = tuple(Node(name, 'production', '127.0.0.1') for name in ('n1', 'n2'))\n"
         "ways = Connections(SshSettings(port=int(sys.argv[1]), connect_timeout=60))\n"
         "said = Settings(env='production', report=sys.argv[2])\n"
@@ -161,11 +196,15 @@ def test_an_interruption_leaves_a_report_and_says_who_was_under_way(state, tmp_p
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ) as run:
             silent.settimeout(60)
             connection, _ = silent.accept()
-            with connection:
+            with connection, contextlib.closing(sqlite3.connect(state, isolation_level=None)) as other:
+                if locked:
+                    other.execute("BEGIN IMMEDIATE")
                 run.send_signal(signal.SIGINT)
                 out, err = run.communicate(timeout=60)
     assert run.returncode == 130
-    assert err == b"styptic: interrupted; what was already sent to a node may still be running there.\n"
+    *troubles, last = err.decode().splitlines()
+    assert last == "styptic: interrupted; what was already sent to a node may still be running there."
+    assert ["another Styptic is writing" in trouble for trouble in troubles] == [True] * locked
     assert out.decode().splitlines() == [
         "production: 2 of 2 nodes are not good (2 pending).",
         "  n1 (pending): interrupted on its way; see what it is at",

@@ -1,0 +1,78 @@
+"""What a node's way leaves in the journal. The connections are made up here; tests/lab takes the way on real nodes."""
+
+import asyncio
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from fleet.journal import Journal
+from fleet.node import Node
+from fleet.patch import Patcher, Trip
+from fleet.rollout import Gate, begun
+from fleet.settings import Settings
+from fleet.ssh import Answer
+
+NODE = Node("web1", "production", "192.0.2.1")
+DIFF = "".join(f"+ line {number} of somebody's recipe, {'long' * 100}\n" for number in range(50)).encode()
+
+
+@pytest.fixture
+def journal(tmp_path):
+    with Journal(tmp_path / "journal.db") as journal:
+        journal.begin("r1", {}, datetime.now(UTC))
+        yield journal
+
+
+def patcher(journal, connections=None, **settings) -> Patcher:
+    return Patcher(connections, journal, "r1", Settings(**settings), [], None, lambda *_: None)
+
+
+class Converging:
+    """A node whose chef-client says so much and ends with `code`, and leaves no result."""
+
+    def __init__(self, code: int):
+        self.code = code
+
+    async def run(self, argv, **_):
+        return Answer(1, b"", b"", False) if argv[0] == "cat" else Answer(self.code, DIFF, b"", False)
+
+
+@pytest.mark.parametrize(("code", "kept"), [(0, False), (35, False), (37, False), (1, True), (213, True)])
+def test_what_chef_client_printed_is_kept_of_a_run_that_failed_alone(journal, code, kept):
+    trip = Trip(patcher(journal, full_run=True), NODE, begun(NODE), Gate())
+    done = asyncio.run(trip.converged(Converging(code), SimpleNamespace(packages={})))
+    assert done == (code, DIFF, None)
+    (told,) = [detail for _, name, detail in journal.steps("r1", "web1") if name == "read the result"]
+    assert told["exit_code"] == code
+    if not kept:
+        assert told["output"] is None
+        return
+    lines = told["output"].split(" | ")
+    assert [line.split()[2] for line in lines] == [str(number) for number in range(50 - len(lines), 50)]
+    assert 10 <= len(lines) <= 20
+    assert {len(line) for line in lines} == {300}
+
+
+class Silent:
+    """Connections that never come about; `asked` is set once one was asked for."""
+
+    def __init__(self):
+        self.asked = asyncio.Event()
+
+    async def connect(self, node):
+        self.asked.set()
+        await asyncio.Event().wait()
+
+
+def test_an_interruption_stays_one_where_the_journal_cannot_be_written(journal):
+    async def interrupted():
+        silent = Silent()
+        going = asyncio.create_task(patcher(journal, silent)(NODE, Gate()))
+        await silent.asked.wait()
+        journal.close()
+        going.cancel()
+        await going
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(interrupted())

@@ -1,5 +1,6 @@
 """Runs nothing itself: the text of probe.sh for a node's shell, and what its answer means."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -9,18 +10,27 @@ from generator.errors import ProbeError
 from generator.shell import quote
 
 SCRIPT = Path(__file__).with_name("probe.sh")
-FIRST, LAST = "styptic-probe 1", "end"
-KINDS = frozenset({"service", "init", "session", "own", "orphan"})
-#: What keeps a node from being good. A session ends by itself, and who asks is no service.
-COUNTED = frozenset({"service", "init", "orphan"})
+FIRST, LAST = "styptic-probe 2", "end"
+KINDS = frozenset({"service", "init", "container", "session", "own", "orphan"})
+#: What keeps a node from being good. A session ends by itself, and who asks is no service. A session is also whatever a
+#: user's own systemd runs, and goes on running while that user lingers (user@1000.service/app.slice/x.service).
+COUNTED = frozenset({"service", "init", "container", "orphan"})
+COPIES = 50  # the most paths of own copies that an answer lists
+
+NUMBER, ANY, BUILD = r"[0-9]{1,10}", r".*", r"[A-Za-z0-9 .,:+-]{0,200}"
+STALE = (NUMBER, "|".join(sorted(KINDS)), ANY, ANY, r"/.*", rf"(?:{NUMBER})?", BUILD, ANY)
+COPY = (NUMBER, r"/.*", BUILD)
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
     """A process that still maps a deleted library file.
 
-    `kind` is one of KINDS, `service` the systemd unit (without .service) or init script that owns it, None where there
-    is none, `library` the path of the deleted file, `command` at most 300 characters of printable ASCII.
+    `kind` is one of KINDS; `service` the systemd unit (without .service), init script or container (its name, or the
+    first 12 digits of its id) that it is of, None where there is none or it is not known; `library` the path of the
+    deleted file; `command` at most 300 characters of printable ASCII. `since` is when it started, in seconds since
+    1970, None where the node does not say; `build` is what the mapped file says of itself, None where it says nothing
+    or cannot be read: "OpenSSL 3.0.20 7 Apr 2026, built on: Sat Jun  6 19:56:20 2026 UTC".
     """
 
     pid: int
@@ -29,6 +39,8 @@ class Process:
     service: str | None
     library: str
     user: str
+    since: int | None = None
+    build: str | None = None
 
     @property
     def counted(self) -> bool:
@@ -37,14 +49,29 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """An OpenSSL that a process maps from outside the distribution's library directories, and that no upgrade reaches.
+
+    `pid` is the first process that maps it, `path` as that process sees it, `build` as a Process has it.
+    """
+
+    pid: int
+    path: str
+    build: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """A whole answer: the stale processes by PID, and how many processes it says nothing about.
 
-    `unread` are those that the asking user may not look into, and stale ones beyond the most that are listed.
+    `unread` are those that the asking user may not look into, and stale ones beyond the most that are listed. `copies`
+    are by path, each path once, COPIES at most: no judgement of theirs is made, and one that is linked statically into
+    a program is not seen.
     """
 
     stale: tuple[Process, ...]
     unread: int
+    copies: tuple[Copy, ...] = ()
 
     @property
     def counted(self) -> tuple[Process, ...]:
@@ -54,8 +81,8 @@ class Findings:
 
 @cache
 def text() -> str:
-    """Return probe.sh as it is shipped."""
-    return SCRIPT.read_text()
+    """Return the probe as it is shipped: one program, probe.sh with its parts in the places where it names them."""
+    return re.sub(r"(?m)^#include (\w+\.sh)\n", lambda part: SCRIPT.with_name(part[1]).read_text(), SCRIPT.read_text())
 
 
 def command(libraries: Iterable[str] = ()) -> str:
@@ -73,18 +100,30 @@ def parse(answer: str) -> Findings:
     lines = answer.splitlines()
     if FIRST not in lines or lines[-1] != LAST:
         raise ProbeError("the probe gave no whole answer; it is not taken for a clean node.")
-    stale, unread, more = [], None, 0
+    stale, copies, counts = [], [], {"more": 0}
     for line in lines[lines.index(FIRST) + 1 : -1]:
         word, *fields = line.split("\t")
-        if word == "stale" and len(fields) == 6 and fields[0].isdecimal() and fields[1] in KINDS:
-            pid, kind, service, user, library, started = fields
-            stale.append(Process(int(pid), kind, started, service or None, library, user))
-        elif word == "more" and len(fields) == 1 and fields[0].isdecimal():
-            more = int(fields[0])
-        elif word == "unread" and len(fields) == 1 and fields[0].isdecimal():
-            unread = int(fields[0])
+        if word == "stale" and _are(fields, *STALE):
+            pid, kind, service, user, library, since, build, started = fields
+            when = int(since) if since else None
+            stale.append(Process(int(pid), kind, started, service or None, library, user, when, build or None))
+        elif word == "own-copy" and _are(fields, *COPY):
+            pid, path, build = fields
+            copies.append(Copy(int(pid), path, build or None))
+        elif word in ("more", "unread") and _are(fields, NUMBER):
+            counts[word] = int(fields[0])
         else:
             raise ProbeError(f"the probe answered with a line of no known form: {line[:100]!r}")
-    if unread is None:
+    if "unread" not in counts:
         raise ProbeError("the probe did not say how many processes it could not read.")
-    return Findings(tuple(sorted(stale, key=lambda process: process.pid)), unread + more)
+    if len(copies) > COPIES:
+        raise ProbeError(f"the probe listed {len(copies)} copies of OpenSSL, which it never does.")
+    return Findings(
+        tuple(sorted(stale, key=lambda process: process.pid)), counts["unread"] + counts["more"],
+        tuple(sorted(copies, key=lambda copy: copy.path)),
+    )
+
+
+def _are(fields: list[str], *patterns: str) -> bool:
+    """True if these are as many fields as patterns, each of its pattern."""
+    return len(fields) == len(patterns) and all(map(re.fullmatch, patterns, fields))

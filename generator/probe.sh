@@ -1,13 +1,16 @@
 #!/bin/sh
 # Which processes still run a deleted libssl or libcrypto? One line each, tab-separated:
-#   stale PID KIND SERVICE USER LIBRARY COMMAND      (SERVICE is empty where there is none)
-# between "styptic-probe 1" and "end"; before "end" stands "unread COUNT", the processes that could not be read, and
-# before that "more COUNT" where there are too many to list.
+#   stale PID KIND SERVICE USER LIBRARY SINCE BUILD COMMAND
+# between "styptic-probe 2" and "end"; before "end" stands "unread COUNT", the processes that could not be read, and
+# before that "more COUNT" where there are too many to list. Among them, one line for each path, of at most 50:
+#   own-copy PID PATH BUILD                          an OpenSSL outside the distribution's library directories, not deleted
 #
-# KIND: service, init (PID 1, journald, logind), session (a login), own (who asks, and chef-client), orphan (no owner).
-# A name, a command line or a cgroup is what a process says of itself: none makes a user's process a service's.
+# KIND: service, init (PID 1, journald, logind), container, session (a login), own (who asks, and chef-client), orphan.
+# SERVICE: the unit, the init script or the container; USER: a login name or number; SINCE: when the process started, in
+# seconds since 1970; BUILD: what the library says of itself. Empty is not known, or none.
 #
-# Needs no more than a POSIX shell, dd, grep, sed, sort, tr and xargs. Reads /proc as proc(5) describes it; changes nothing.
+# Needs no more than a POSIX shell, dd, grep, sed, sort, tr and xargs; without cmp, getconf, id, ls, readlink or
+# timeout it knows less. Reads /proc as proc(5) describes it; changes nothing.
 #   PROC_ROOT        another tree in /proc's place, as recorded on a node
 #   PROBE_ROOT       where /etc and /run are looked for
 #   PROBE_SELF       the PID that asks (default: this shell, where PROC_ROOT is not set)
@@ -17,16 +20,15 @@ LC_ALL=C
 export LC_ALL
 proc=${PROC_ROOT:-/proc}
 root=${PROBE_ROOT-}
-most=500
+most=500 most_copies=50
 self=${PROBE_SELF:-}
 [ -n "$self" ] || [ -n "${PROC_ROOT-}" ] || self=$$
+newline='
+'
 
 # sd_booted(3): systemd runs the machine if this directory is there.
 systemd=
 [ -d "$root/run/systemd/system" ] && systemd=1
-# Where cgroup2 alone is mounted its line is the one that counts; else the one of systemd's own hierarchy, cgroups(7).
-cgroup_line='*:name=systemd:*'
-[ -e "$root/sys/fs/cgroup/cgroup.controllers" ] && cgroup_line='0::*'
 
 # A process's first line of a file in /proc, in $line.
 first_line() {
@@ -35,13 +37,26 @@ first_line() {
     [ -n "$line" ]
 }
 
-# $parent of process $1; 0 where it has none or is gone. The name in stat may hold anything, so cut at its last ")".
+# $parent of process $1, 0 where it has none or is gone, and $ticks, when it started, after the machine, in clock ticks.
+# The name in stat may hold anything, so cut at its last ")".
 parent_of() {
-    parent=0
+    parent=0 ticks=''
     first_line "$1" stat || return 1
     # shellcheck disable=SC2086 # the fields are numbers and a letter
     set -- ${line##*) }
-    parent=${2:-0}
+    parent=${2:-0} ticks=${20:-}
+}
+
+booted=$(sed -n 's/^btime \([0-9]\{1,12\}\)$/\1/p' "$proc/stat" 2>/dev/null)
+# Where nobody says, Linux's USER_HZ: 100 on all but alpha, include/asm-generic/param.h.
+hertz=$(getconf CLK_TCK 2>/dev/null) || hertz=100
+
+# When process $1 started, in $since, in seconds since 1970.
+since_of() {
+    since=''
+    parent_of "$1"
+    case $ticks,$booted,$hertz in ,* | *,,* | *, | *[!0-9,]*) return ;; esac
+    since=$((booted + ticks / hertz))
 }
 
 name_of() {
@@ -71,161 +86,6 @@ is_system() {
     [ "$uid" -lt 1000 ]
 }
 
-# The processes from $self upwards, without the daemon that started them all: it is a service like any other.
-own=' '
-walk=${self:-0}
-while [ "$walk" -gt 1 ] && parent_of "$walk"; do
-    if [ "$parent" -le 1 ] && [ "$walk" != "$self" ]; then break; fi
-    own="$own$walk "
-    walk=$parent
-done
-
-is_own() {
-    case $own in *" $1 "*) return 0 ;; esac
-    # A program or the script that ruby runs, as root.
-    rest=${command#* }
-    for word in "${command%% *}" "${rest%% *}"; do
-        case ${word##*/} in
-            chef-client | cinc-client)
-                uid_of "$1"
-                [ "$uid" = 0 ] && return 0
-                ;;
-        esac
-    done
-    return 1
-}
-
-# The control group of process $1 in $group, empty where systemd runs nothing here.
-group_of() {
-    group=''
-    [ -n "$systemd" ] && [ -r "$proc/$1/cgroup" ] || return 1
-    while IFS= read -r line; do
-        # shellcheck disable=SC2254 # it is a pattern
-        case $line in $cgroup_line) group=${line#*:*:} ;; esac
-    done <"$proc/$1/cgroup"
-    [ -n "$group" ]
-}
-
-# What stands before every group of this systemd, when it runs in a container without a cgroup namespace.
-group_of 1
-above=${group%/init.scope}
-
-# The unit of process $1 in $unit. systemd puts a unit below slices and nothing else (systemd.slice(5)): what hangs below
-# anything else is a container's, whose own systemd may have a unit of the same name.
-unit_of() {
-    unit=''
-    group_of "$1" || return 1
-    group=${group#"$above"}
-    case $group in
-        *.service | *.service/*) ;;
-        *) return 1 ;;
-    esac
-    unit=${group%%.service*}
-    slices=${unit%/*}
-    unit=${unit##*/}
-    case $unit in *[!A-Za-z0-9:_.@\\-]*) unit='' && return 1 ;; esac
-    while [ -n "$slices" ]; do
-        case ${slices##*/} in *.slice) ;; *) unit='' && return 1 ;; esac
-        slices=${slices%/*}
-    done
-}
-
-# A login: what logind calls a session or a user manager, or what hangs below a connection's own sshd, which is root's
-# (sshd-session since OpenSSH 9.8; before, an sshd whose parent is the listening sshd).
-is_session() {
-    case $group in /user.slice/user-*.slice/*) return 0 ;; esac
-    case $unit in ssh@* | sshd@*) return 0 ;; esac
-    walk=$1
-    while [ "$walk" -gt 1 ]; do
-        name_of "$walk"
-        parent_of "$walk" || return 1
-        case $name in
-            sshd*)
-                uid_of "$walk"
-                [ "$name" = sshd ] && name_of "$parent"
-                case $uid:$name in 0:sshd | 0:sshd-session) return 0 ;; esac
-                ;;
-        esac
-        walk=$parent
-    done
-    return 1
-}
-
-# The init script that started process $1, in $script: asked of the topmost process below init, once.
-scripts=' '
-script_of() {
-    script=
-    [ -z "$systemd" ] && [ -d "$root/etc/init.d" ] || return 1
-    top=$1
-    while parent_of "$top" && [ "$parent" -gt 1 ]; do top=$parent; done
-    case $scripts in
-        *" $top="*)
-            script=${scripts#*" $top="}
-            script=${script%%" "*}
-            ;;
-        *)
-            is_system "$top" && starter_of "$top"
-            scripts="$scripts$top=$script "
-            ;;
-    esac
-    [ -n "$script" ]
-}
-
-# By its name, by a PID file of root's that holds it, or by the program that the script names.
-starter_of() {
-    name_of "$1"
-    case $name in
-        '' | *[!A-Za-z0-9_.@-]* | .*) ;;
-        *) [ -f "$root/etc/init.d/$name" ] && script=$name && return 0 ;;
-    esac
-    for file in "$root"/run/*.pid "$root"/run/*/*.pid; do
-        held=
-        # shellcheck disable=SC3067 # dash, bash and busybox know -O
-        if [ -f "$file" ] && [ ! -L "$file" ] && [ -O "$file" ]; then IFS= read -r held 2>/dev/null <"$file"; fi
-        [ "$held" = "$1" ] || continue
-        held=${file##*/}
-        held=${held%.pid}
-        if [ -f "$root/etc/init.d/$held" ]; then script=$held; else names_it "/${file##*/}"; fi
-        [ -n "$script" ] && return 0
-    done
-    for word in $(beginning_of "$1" | tr '\000' '\n' | sed -n '1,2{/^\/[A-Za-z0-9_.+\/-]*$/p;}'); do
-        names_it "$word" && return 0
-    done
-    return 1
-}
-
-# The one init script whose text holds the word $1.
-names_it() {
-    script=$(grep -lF -e "$1" "$root"/etc/init.d/* 2>/dev/null)
-    script=${script#"$root/etc/init.d/"}
-    case $script in '' | *[!A-Za-z0-9_.@-]*) script='' && return 1 ;; esac # a second one has a newline before it
-}
-
-# The beginning of process $1's command line: it may be megabytes long.
-beginning_of() {
-    dd if="$proc/$1/cmdline" bs=600 count=1 2>/dev/null
-}
-
-# The kind of process $1 in $kind, its service in $service.
-classify() {
-    service=
-    unit_of "$1" || unit=
-    if [ "$1" = 1 ]; then
-        kind=init
-    elif is_own "$1"; then
-        kind=own
-    elif is_session "$1"; then
-        kind=session
-    elif [ -n "$unit" ]; then
-        kind=service service=$unit
-        case $unit in systemd-journald | systemd-logind) kind=init ;; esac
-    elif script_of "$1"; then
-        kind=service service=$script
-    else
-        kind=orphan
-    fi
-}
-
 users=' '
 while IFS=: read -r name _ number _; do users="$users$number=$name "; done 2>/dev/null <"$root/etc/passwd" || :
 
@@ -241,6 +101,11 @@ user_of() {
     esac
 }
 
+# The beginning of process $1's command line: it may be megabytes long.
+beginning_of() {
+    dd if="$proc/$1/cmdline" bs=600 count=1 2>/dev/null
+}
+
 # What process $1 was started as, in $command, printable ASCII; its name in brackets where it has no arguments left.
 command_of() {
     command=$(beginning_of "$1" | tr '\000' ' ' | tr -c ' -~' '?')
@@ -251,17 +116,29 @@ command_of() {
     fi
 }
 
+#include probe_owner.sh
+
+#include probe_library.sh
+
 stems=
 for stem in ${PROBE_LIBRARIES:-libssl libcrypto}; do
     case $stem in *[!A-Za-z0-9_+.-]*) printf 'probe: not a library name: %s\n' "$stem" >&2 && exit 2 ;; esac
     stems="$stems${stems:+|}$(printf %s "$stem" | sed 's/[+.]/\\&/g')"
 done
 # NSS has a libssl3.so: the stem must end at ".so", or at the hash that Python wheels put in between.
-pattern="/($stems)(-[0-9a-f]+)?\\.so[^/]* \\(deleted\\)\$"
+file="/($stems)(-[0-9a-f]+)?\\.so[^/]*"
+# Every mapping of a deleted file, and that of the beginning of any other.
+deleted="$file \\(deleted\\)\$"
+first=" 00000000 [^ ]+ [0-9]+ +(/.*)?$file\$"
+
+# What no upgrade replaces under a process.
+elsewhere='/(memfd:|SYSV|dev/|tmp/|var/tmp/)'
+# Where a distribution keeps libraries, ld.so(8): the directories, a multiarch one in them, one for better processors.
+home='/(usr/)?lib(32|64|x32)?/([^/]+-linux-[^/]+/)?((glibc-hwcaps/[^/]+|i[3-6]86|cmov|neon|nosegneg|sse2|tls|vfp)/)*[^/]+$'
 
 # xargs(1) ends with 123 where a grep found nothing or a process was gone, and with more where none could be started.
 found=$(
-    printf '%s\n' "$proc"/[0-9]*/maps | xargs grep -E -e "$pattern" /dev/null 2>/dev/null
+    printf '%s\n' "$proc"/[0-9]*/maps | xargs grep -E -e "$deleted" -e "$first" /dev/null 2>/dev/null
     printf '\nstatus %s\n' "$?"
 )
 case ${found##*status } in
@@ -269,27 +146,56 @@ case ${found##*status } in
     *) printf 'probe: grep could not look into %s\n' "$proc" >&2 && exit 2 ;;
 esac
 
-printf 'styptic-probe 1\n'
+# Prints what is known of process $last, whose $library is stale.
+tell() {
+    [ -n "$library" ] || return 0
+    if [ "$listed" -ge "$most" ]; then
+        more=$((more + 1))
+        return
+    fi
+    listed=$((listed + 1))
+    command_of "$last"
+    classify "$last"
+    user_of "$last"
+    since_of "$last"
+    printf 'stale\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.300s\n' \
+        "$last" "$kind" "$service" "$user" "$library" "$since" "$build" "$command"
+}
+
+# Prints a copy of its own that process $1 maps at $2: file $3 (device:inode), path $4.
+tell_copy() {
+    case $copied in *"$newline$4$newline"*) return ;; esac
+    [ "$copies" -lt "$most_copies" ] || return 0
+    copies=$((copies + 1)) copied="$copied$4$newline"
+    text_of "$1" "$2" "$3"
+    printf 'own-copy\t%s\t%s\t%s\n' "$1" "$4" "$text"
+}
+
+# Lines of grep's become "PID stale|own ADDRESSES DEVICE:INODE PATH"; map_files writes addresses without leading zeros.
+line='^[^:]*/\([0-9][0-9]*\)/maps:0*\([0-9a-f]*\)-0*\([0-9a-f]*\) [^ ]* [^ ]* \([^ ]*\) \([0-9]*\)  *\(/.*\)'
+printf 'styptic-probe 2\n'
 printf '%s\n' "$found" |
     tr -c ' -~\n' '?' |
-    sed -n -e 's|^[^:]*/\([0-9][0-9]*\)/maps:[^/]* \(/.*\) (deleted)$|\1 \2|p' |
-    grep -v -E -e '^[0-9]+ /(memfd:|SYSV|dev/|tmp/|var/tmp/)' |
-    sort -u -k1,1n -k2r |
+    sed -n -e "s|$line (deleted)\$|\\1 stale \\2-\\3 \\4:\\5 \\6|p" -e t -e "s|$line\$|\\1 own \\2-\\3 \\4:\\5 \\6|p" |
+    grep -v -E -e "^[0-9]+ stale [^ ]+ [^ ]+ $elsewhere" -e "^[0-9]+ own [^ ]+ [^ ]+ $home" |
+    sort -u -k1,1n -k2,2r -k5r |
     {
-        last='' listed=0 more=0
-        while read -r pid library; do
-            [ "$pid" != "$last" ] || continue # libssl sorts before libcrypto here and tells more
-            last=$pid
-            if [ "$listed" -ge "$most" ]; then
-                more=$((more + 1))
+        last='' library='' build='' listed=0 more=0 copies=0 copied=$newline
+        while read -r pid what at number path; do
+            if [ "$what" = own ]; then
+                tell_copy "$pid" "$at" "$number" "$path"
                 continue
             fi
-            listed=$((listed + 1))
-            command_of "$pid"
-            classify "$pid"
-            user_of "$pid"
-            printf 'stale\t%s\t%s\t%s\t%s\t%s\t%.300s\n' "$pid" "$kind" "$service" "$user" "$library" "$command"
+            if [ "$pid" != "$last" ]; then
+                tell
+                last=$pid library='' build=''
+            fi
+            is_there_again "$pid" "$at" "$number" "$path" && continue
+            library=${library:-$path} # libssl sorts before libcrypto here and tells more
+            text_of "$pid" "$at" "$number"
+            [ "${#text}" -le "${#build}" ] || build=$text # but libcrypto knows when it was built
         done
+        tell
         [ "$more" = 0 ] || printf 'more\t%s\n' "$more"
     }
 

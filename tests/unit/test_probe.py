@@ -15,54 +15,7 @@ from hypothesis import strategies as st
 from generator import probe
 from generator.errors import ProbeError
 from generator.shell import quote
-
-SHELLS = [
-    pytest.param(words, id=words[0], marks=pytest.mark.skipif(not shutil.which(words[0]), reason=f"no {words[0]} here"))
-    for words in (["dash"], ["bash", "--posix"], ["busybox", "sh"])
-]
-LIBSSL = "/usr/lib/x86_64-linux-gnu/libssl.so.3"
-LIBCRYPTO = "/usr/lib/x86_64-linux-gnu/libcrypto.so.3"
-
-
-class Tree:
-    """A node's /proc, /etc and /run as the probe reads them, with the lines that the kernel writes there."""
-
-    def __init__(self, root: Path):
-        self.root, self.proc = root, root / "proc"
-        for place in ("proc", "etc/init.d", "run", "sys/fs/cgroup"):
-            (root / place).mkdir(parents=True)
-        (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33::/var/www:/bin/false\n")
-
-    def systemd(self) -> None:
-        (self.root / "run/systemd/system").mkdir(parents=True)
-        (self.root / "sys/fs/cgroup/cgroup.controllers").touch()
-
-    def script(self, name: str, text: str = "#!/bin/sh\n") -> None:
-        (self.root / "etc/init.d" / name).write_text(text)
-
-    def process(self, pid, *mapped, parent=1, name="nginx", command=("nginx",), group="/", uid=0) -> None:
-        place = self.proc / str(pid)
-        place.mkdir()
-        row = "7f0000000000-7f0000001000 r-xp 00000000 fe:01 4711"
-        lines = [f"{row}                    {path}" for path in ("/usr/sbin/x", *mapped)]
-        (place / "maps").write_text("".join(f"{line}\n" for line in [*lines, f"{row} ", f"{row}   [heap]"]))
-        (place / "stat").write_text(f"{pid} ({name}) S {parent} {pid} {pid} 0 -1 4194560\n")
-        (place / "comm").write_text(f"{name}\n")
-        (place / "cmdline").write_bytes(b"".join(os.fsencode(word) + b"\0" for word in command))
-        (place / "cgroup").write_text(f"12:cpuset:/elsewhere\n1:name=systemd:/machine.slice/x.scope\n0::{group}\n")
-        (place / "status").write_text(f"Name:\tx\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n")
-
-    def found(self, shell=("sh",), **environment):
-        setting = {"PROC_ROOT": str(self.proc), "PROBE_ROOT": str(self.root), **environment}
-        done = subprocess.run(
-            [*shell, "-s"], input=probe.command(), text=True, capture_output=True, check=True,
-            env={"PATH": os.environ["PATH"], **setting},
-        )
-        assert done.stderr == ""
-        return probe.parse(done.stdout)
-
-    def kinds(self, **environment):
-        return {each.pid: (each.kind, each.service) for each in self.found(**environment).stale}
+from tests.proc_tree import LIBCRYPTO, LIBSSL, SHELLS, Tree
 
 
 @pytest.fixture
@@ -133,30 +86,9 @@ def test_who_owns_a_process_under_systemd(tree):
         tree.process(pid, stale, group=group)
     assert tree.kinds() == {
         30: ("service", "nginx"), 31: ("service", "postgresql@15-main"), 32: ("init", "systemd-journald"),
-        33: ("init", "systemd-logind"), 34: ("session", None), 35: ("session", None), 36: ("orphan", None),
+        33: ("init", "systemd-logind"), 34: ("session", None), 35: ("session", None), 36: ("container", "0123"),
         37: ("orphan", None), 38: ("orphan", None),
     }
-
-
-def test_what_runs_in_a_container_is_not_the_machines_own_service(tree):
-    tree.systemd()
-    stale = f"{LIBCRYPTO} (deleted)"
-    groups = {
-        40: "/lxc.payload.c1/system.slice/nginx.service", 41: "/lxc.payload.c1/system.slice/systemd-journald.service",
-        42: "/system.slice/docker-abc.scope/system.slice/ssh.service",
-        43: "/machine.slice/libpod-1.scope/system.slice/apache2.service", 44: "/docker/0123/user.slice/user-0.slice/x",
-    }
-    for pid, group in groups.items():
-        tree.process(pid, stale, group=group)
-    assert set(tree.kinds().values()) == {("orphan", None)}
-
-
-def test_a_machine_that_is_a_container_itself_has_its_own_services(tree):
-    tree.systemd()
-    tree.process(1, f"{LIBCRYPTO} (deleted)", parent=0, name="systemd", group="/lxc/web1/init.scope")
-    tree.process(40, f"{LIBCRYPTO} (deleted)", group="/lxc/web1/system.slice/nginx.service")
-    tree.process(41, f"{LIBCRYPTO} (deleted)", group="/lxc/web1/user.slice/user-0.slice/session-1.scope")
-    assert tree.kinds() == {1: ("init", None), 40: ("service", "nginx"), 41: ("session", None)}
 
 
 def test_nothing_a_user_says_makes_their_process_a_service_or_no_finding(tree):
@@ -298,17 +230,32 @@ def test_a_really_deleted_library_of_a_real_process():
     assert [each.library for each in mine] == [str(copy)]
 
 
-GOOD = "styptic-probe 1\nstale\t7\tservice\tnginx\troot\t/lib/libssl.so.3\tnginx\nunread\t0\nend\n"
+RECORDER = Path(__file__).parents[1] / "record_proc.sh"
+BUILD = "OpenSSL 3.0.20 7 Apr 2026, built on: Sat Jun  6 19:56:20 2026 UTC"
+GOOD = (
+    f"styptic-probe 2\nstale\t7\tservice\tnginx\troot\t/lib/libssl.so.3\t1795564255\t{BUILD}\tnginx\n"
+    f"stale\t8\tcontainer\t\troot\t/lib/libssl.so.3\t\t\tx\nown-copy\t9\t/opt/x/libssl.so.3\t{BUILD}\nunread\t0\nend\n"
+)
 
 
 def test_a_whole_answer():
     found = probe.parse("a banner\n" + GOOD)
-    assert [(each.pid, each.service) for each in found.stale] == [(7, "nginx")]
+    assert found.stale == (
+        probe.Process(7, "service", "nginx", "nginx", "/lib/libssl.so.3", "root", 1795564255, BUILD),
+        probe.Process(8, "container", "x", None, "/lib/libssl.so.3", "root", None, None),
+    )
+    assert found.copies == (probe.Copy(9, "/opt/x/libssl.so.3", BUILD),)
+    assert found.counted == found.stale, "a container's process keeps a node from being good"
 
 
 @pytest.mark.parametrize("answer", [
-    "", "end\n", GOOD.replace("end\n", ""), GOOD.replace("unread\t0\n", ""), GOOD.replace("styptic-probe 1", "x"),
+    "", "end\n", GOOD.replace("end\n", ""), GOOD.replace("unread\t0\n", ""), GOOD.replace("probe 2", "probe 1"),
     GOOD.replace("service", "saint"), GOOD.replace("\troot", ""), GOOD.replace("unread", "noise\nunread"),
+    GOOD.replace("\t7\t", f"\t{'7' * 5000}\t"), GOOD.replace("unread\t0", f"unread\t{'9' * 5000}"),
+    GOOD.replace("unread", f"more\t{'9' * 5000}\nunread"), GOOD.replace("1795564255", "soon"),
+    GOOD.replace("1795564255", "9" * 5000), GOOD.replace("OpenSSL", "\x1b[31m"), GOOD.replace("\t/lib", "\tlib"),
+    GOOD.replace("own-copy\t9", "own-copy\tx"), GOOD.replace("own-copy\t9\t", "own-copy\t9\t1\t"),
+    GOOD.replace("unread", "own-copy\t9\t/opt/x/libssl.so.3\t\n" * 50 + "unread"),
 ])
 def test_half_an_answer_is_never_clean(answer):
     with pytest.raises(ProbeError):
@@ -323,5 +270,16 @@ def test_an_answer_cut_anywhere_is_never_clean(at):
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="no shellcheck here")
 def test_shellcheck_is_content():
-    done = subprocess.run(["shellcheck", "-s", "sh", probe.SCRIPT], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
+    for script in (probe.text(), RECORDER.read_text()):
+        done = subprocess.run(
+            ["shellcheck", "-s", "sh", "-"], input=script, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout
+
+
+def test_the_probe_is_one_program_and_each_of_its_files_is_short():
+    parts = sorted(probe.SCRIPT.parent.glob("probe*.sh"))
+    assert len(parts) > 1
+    assert "#include" not in probe.text()
+    assert all(part.read_text().strip() in probe.text() for part in parts if part != probe.SCRIPT)
+    assert all(len(part.read_text().splitlines()) < 300 for part in parts)

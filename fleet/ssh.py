@@ -126,6 +126,12 @@ class Connection:
     async def __aexit__(self, *_) -> None:
         await hang_up(self.ssh)
 
+    @property
+    def peer(self) -> str | None:
+        """The IP address that is connected to; None where another host or a command leads there."""
+        socket = None if self.ssh.get_extra_info("through") else self.ssh.get_extra_info("socket")
+        return socket.getpeername()[0] if socket is not None else None
+
     async def run(
         self, argv: Sequence[str], *, stdin: bytes = b"", limit: int, sudo: bool = False,
         timeout: float,  # noqa: ASYNC109 - running out of it is a sentence of its own here
@@ -256,9 +262,11 @@ class Connections:
             tunnel = await self.gateway(jumps, way) if jumps else None
             try:
                 async with asyncio.timeout(seconds):
-                    return await asyncssh.connect(
+                    ssh = await asyncssh.connect(
                         to.host, tunnel=tunnel, client_factory=lambda: client, **route.arguments()
                     )
+                    ssh.set_extra_info(through=tunnel is not None)  # asyncssh would tell the gateway's own socket
+                    return ssh
             except Exception as error:  # a peer can make asyncssh stumble in more ways than it has errors for
                 if again and tunnel is not None and tunnel.is_closed():
                     continue  # the gateway had gone, and took nothing but this connection with it

@@ -1,9 +1,11 @@
 #!/bin/sh
-# Who answers TLS here? One line a listener: tls ADDRESS PORT (tab-separated), between "styptic-tls 1" and "end".
-# Asks what the processes that map libssl listen on, for TCP, at most 50 of them, the lowest ports first; needs root to
-# see every process, and openssl to ask: without it nothing answers. Root asks as nobody, because it is the library in
-# question that asks, and users' own sockets are left out, because they come and go. Changes nothing, writes nothing.
-#   TLS_PORTS  ask these ports instead, whoever listens on them
+# Who answers TLS here? One line a listener: tls ADDRESS PORT BOUND (tab-separated), between "styptic-tls 2" and "end".
+# ADDRESS is where it was asked, BOUND the one address it listens on, or * for all of them.
+# Asks what the processes that map libssl listen on, for TCP, at most 50 of them, the lowest ports first ("left NUMBER":
+# so many more were not asked); needs root to see every process, and openssl to ask ("mute": there is none, so nothing
+# answers). Root asks as nobody, because it is the library in question that asks, and users' own sockets are left out,
+# because they come and go. Changes nothing, writes nothing.
+#   TLS_PORTS  ask these ports instead, whoever listens on them; * is every port
 #   TLS_LIMIT  seconds for one handshake, 3 unless set; all are tried at once
 #   PROC_ROOT  another tree in /proc's place, as recorded on a node
 set -u
@@ -77,17 +79,18 @@ listeners() {
             [ "$state" = 0A ] || continue
             port=$((0x${local##*:}))
             if [ -n "${TLS_PORTS-}" ]; then
-                case " $TLS_PORTS " in *" $port "*) ;; *) continue ;; esac
+                case " $TLS_PORTS " in ' * ' | *" $port "*) ;; *) continue ;; esac
             else
                 case $inodes in *" $inode "*) ;; *) continue ;; esac
                 [ "$uid" -lt 1000 ] || continue # login.defs(5): SYS_UID_MAX
             fi
             address_of "${local%:*}"
-            printf '%s\t%s\n' "$address" "$port"
+            case ${local%:*} in *[!0]*) bound=$address ;; *) bound='*' ;; esac
+            printf '%s\t%s\t%s\n' "$address" "$port" "$bound"
             # It may listen for IPv4 too, and an s_client before 1.1.0 knows nothing else.
-            [ "$address" != '[::1]' ] || printf '127.0.0.1\t%s\n' "$port"
+            [ "$address" != '[::1]' ] || printf '127.0.0.1\t%s\t*\n' "$port"
         done <"$table"
-    done | sort -u -t "$tab" -k2,2n -k1,1 | head -n "$most"
+    done | sort -u -t "$tab" -k2,2n -k1,1 -k3,3
 }
 
 # Reads listeners and prints a line for each that answers. s_client(1) ends by itself once its input has; who never
@@ -105,20 +108,26 @@ ask() {
         watch=$!
         wait "$child"
         kill "$watch"
-    } 2>/dev/null | grep -q -e "Cipher is [^(]" -e "BEGIN CERTIFICATE" && printf "tls\t%s\t%s\n" "$1" "$2"
+    } 2>/dev/null | grep -q -e "Cipher is [^(]" -e "BEGIN CERTIFICATE" && printf "tls\t%s\t%s\t%s\n" "$1" "$2" "$3"
 }
-while read -r address port; do ask "$address" "$port" & done
+while read -r address port bound; do ask "$address" "$port" "$bound" & done
 wait
 '
 
-printf 'styptic-tls 1\n'
+printf 'styptic-tls 2\n'
 if command -v openssl >/dev/null 2>&1; then
     TLS_LIMIT=${TLS_LIMIT:-3}
     export TLS_LIMIT
+    found=$(listeners)
+    chosen() { [ -z "$found" ] || printf '%s\n' "$found" | head -n "$most"; }
     if [ "$(id -u)" = 0 ] && id nobody >/dev/null 2>&1 && command -v su >/dev/null 2>&1; then
-        listeners | su -s /bin/sh nobody -c "$asking" 2>/dev/null
+        chosen | su -s /bin/sh nobody -c "$asking" 2>/dev/null
     else
-        listeners | sh -c "$asking"
+        chosen | sh -c "$asking"
     fi
+    left=$(($(printf '%s\n' "$found" | wc -l) - most))
+    [ "$left" -le 0 ] || printf 'left\t%s\n' "$left"
+else
+    printf 'mute\n'
 fi
 printf 'end\n'

@@ -274,9 +274,9 @@ def test_one_gateway_connection_serves_all_and_is_checked_too(reachable, home):
             settings = SshSettings(USER, port=server.port, gateway=through)
             async with Connections(settings) as connections:
                 made = await asyncio.gather(*(connections.connect(node()) for _ in range(5)))
-                for connection in made:
-                    async with connection:
-                        assert (await connection.run(["echo", "x"], timeout=20, limit=10)).stdout == b"x\n"
+                for one in made:
+                    async with one:
+                        assert ((await one.run(["echo", "x"], timeout=20, limit=10)).stdout, one.peer) == (b"x\n", None)
                 gateway.connections[0].abort()  # it dies; the next connection makes another
                 await gateway.connections[0].wait_closed()
                 async with await connections.connect(node()):

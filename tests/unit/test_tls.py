@@ -155,7 +155,7 @@ def test_only_who_holds_libssl_and_answers_is_told(shell, tree, answering):
     tree.listener(LOOPBACK, other_port, 2)
     tree.listener(LOOPBACK, dead_port, 3)
     tree.listener(LOOPBACK, other_port, 1, state="01")  # a connection, not a listener
-    assert asked(shell, tree) == f"styptic-tls 1\ntls\t127.0.0.1\t{port}\nend\n"
+    assert asked(shell, tree) == f"styptic-tls 2\ntls\t127.0.0.1\t{port}\t127.0.0.1\nend\n"
 
 
 @needs_openssl
@@ -228,7 +228,7 @@ def test_an_ipv4_listener_in_the_table_of_ipv6_is_asked(shell, tree, answering):
     door, port = listening()
     answering(door)
     tree.listener("0000000000000000FFFF00000100007F", port, table="tcp6")
-    assert asked(shell, tree, [port]) == f"styptic-tls 1\ntls\t127.0.0.1\t{port}\nend\n"
+    assert asked(shell, tree, [port]) == f"styptic-tls 2\ntls\t127.0.0.1\t{port}\t127.0.0.1\nend\n"
 
 
 @needs_openssl
@@ -253,6 +253,22 @@ def test_no_more_than_fifty_are_asked(shell, tree):
         env=os.environ | {"PROC_ROOT": str(tree.root)}, timeout=60,
     )
     assert done.stderr.count("asked") == 50
+    assert tls.found(done.stdout) == tls.Found(left=10)
+
+
+@needs_openssl
+def test_every_port_is_asked_whoever_listens_and_whether_on_the_loopback_alone(shell, tree, answering):
+    """Who holds an OpenSSL within themselves maps no libssl."""
+    door, port = listening()
+    answering(door)
+    wide, wide_port = listening()
+    answering(wide)
+    tree.process(1, "/usr/bin/node")
+    tree.listener(LOOPBACK, port, 1, uid=1000)
+    tree.listener("00000000", wide_port)
+    assert tls.parse(asked(shell, tree)) == ()
+    found = tls.found(asked(shell, tree, tls.EVERY))
+    assert set(found.listeners) == {tls.Listener(port, True), tls.Listener(wide_port, False)}
 
 
 def test_without_openssl_nothing_answers(shell, tree, tmp_path_factory):
@@ -262,7 +278,8 @@ def test_without_openssl_nothing_answers(shell, tree, tmp_path_factory):
         [*shell, "-s"], input=program, capture_output=True, text=True, check=True, timeout=60,
         env=os.environ | {"PROC_ROOT": str(tree.root)},
     )
-    assert done.stdout == "styptic-tls 1\nend\n"
+    assert done.stdout == "styptic-tls 2\nmute\nend\n"
+    assert tls.found(done.stdout) == tls.Found(mute=True)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root sees every process")
@@ -279,9 +296,11 @@ def test_the_linter_is_content():
 
 
 @pytest.mark.parametrize("answer", [
-    "", "end\n", "styptic-tls 1\n", "styptic-tls 1\ntls\t127.0.0.1\t443\n", "styptic-tls 1\ntls\t::1\t0\nend\n",
-    "styptic-tls 1\ntls\t443\nend\n", "styptic-tls 1\nsorry\nend\n", "styptic-tls 1\ntls\tx\t65536\nend",
-    "styptic-tls 1\ntls\tx\t4²\nend",
+    "", "end\n", "styptic-tls 2\n", "styptic-tls 2\ntls\t127.0.0.1\t443\t*\n", "styptic-tls 2\ntls\t::1\t0\t*\nend\n",
+    "styptic-tls 2\ntls\t443\nend\n", "styptic-tls 2\nsorry\nend\n", "styptic-tls 2\ntls\tx\t65536\t*\nend",
+    "styptic-tls 2\ntls\tx\t4²\t*\nend", "styptic-tls 2\ntls\t127.0.0.1\t443\nend", "styptic-tls 2\nleft\tx\nend",
+    f"styptic-tls 2\ntls\tx\t{'4' * 5000}\t*\nend", f"styptic-tls 2\nleft\t{'4' * 5000}\nend",
+    "styptic-tls 2\ntls\tx\t443\tthe door\nend", "styptic-tls 1\ntls\t127.0.0.1\t443\nend",
 ])
 def test_an_answer_that_is_not_whole_is_refused(answer):
     with pytest.raises(ProbeError):
@@ -289,8 +308,10 @@ def test_an_answer_that_is_not_whole_is_refused(answer):
 
 
 def test_what_a_login_prints_first_is_passed_over():
-    answer = "Welcome\nstyptic-tls 1\ntls\t[::1]\t8443\ntls\t10.0.0.1\t443\ntls\t[::1]\t443\nend"
+    said = ["[::1]\t8443\t[::1]", "10.0.0.1\t443\t10.0.0.1", "[::1]\t443\t*"]
+    answer = "\n".join(["Welcome", tls.FIRST, *(f"tls\t{each}" for each in said), tls.LAST])
     assert tls.parse(answer) == (443, 8443)
+    assert tls.found(answer).listeners == (tls.Listener(443, False), tls.Listener(8443, True))
 
 
 @pytest.mark.parametrize("port", [0, 65536, -1])

@@ -9,5 +9,6 @@ from fleet.verbs.push import push
 from fleet.verbs.render import render
 from lab import verbs as lab
 
-ns = Collection(render, push, nodes, plan, patch, verify, lab.demo, lab.test)
+ns = Collection(render, push, nodes, plan, patch, verify, lab.demo)
+ns.add_collection(lab.tests, "test")
 ns.add_collection(lab.collection, "lab")

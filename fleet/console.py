@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
+from fleet import live_seen
 from fleet.cli import silence
 from fleet.node import State
 from fleet.report.record import Outcome
@@ -177,7 +178,8 @@ def told(outcome: Outcome) -> str:
         for name, after in sorted(record.packages_after.items())
         if (before := record.packages_before.get(name)) != after and record.packages_before
     ]
-    return "; ".join(said + [clean(action, 120) for action in record.actions])
+    said += [clean(action, 120) for action in record.actions]
+    return "; ".join(said + [clean(each, 300) for each in live_seen.said(outcome.checks)])
 
 
 def conclusion(rollout: Rollout, whom: str) -> Iterator[str]:

@@ -34,6 +34,8 @@ class Result:
     cookbook_version: str
     stale_before: tuple[dict, ...]
     reloaded: tuple[str, ...]
+    upgraded: tuple[str, ...]
+    ended: tuple[str, ...]
     restarted: tuple[str, ...]
     reexecuted: bool
     not_touched: tuple[dict, ...]
@@ -42,7 +44,9 @@ class Result:
     def actions(self) -> list[str]:
         """What the recipe did to services, in words."""
         return [
-            *(f"reloaded {name}" for name in self.reloaded), *(f"restarted {name}" for name in self.restarted),
+            *(f"reloaded {name}" for name in self.reloaded), *(f"upgraded {name} in place" for name in self.upgraded),
+            *(f"ended old processes of {name}" for name in self.ended),
+            *(f"restarted {name}" for name in self.restarted),
             *(["re-executed init"] if self.reexecuted else []),
         ]
 
@@ -60,6 +64,8 @@ def result_of(answer: bytes) -> Result:
             cookbook_version=clean(str(found["cookbook_version"]), 40),
             stale_before=tuple(process(each) for each in found["stale_before"][:10_000] if each["kind"] != look.OWN),
             reloaded=words(found["reloaded"]),
+            upgraded=words(found["upgraded"]),
+            ended=words(found["ended"]),
             restarted=words(found["restarted"]),
             reexecuted=found["reexecuted"] is True,
             not_touched=tuple(
@@ -88,4 +94,7 @@ def words(found: list) -> tuple[str, ...]:
     """Return a list of service names."""
     if not isinstance(found, list):
         raise TypeError("a list of services is missing")
-    return tuple(clean(str(each), 100) for each in found[:1000])
+    names = tuple(clean(str(each), 100) for each in found[:1000])
+    if not all(names):
+        raise ValueError("a service has no name")
+    return names

@@ -59,5 +59,9 @@ class NodeError(StypticError):
     """A step on a node failed after the connection stood."""
 
 
+class LiveError(StypticError):
+    """No program can be had here that asks nodes from outside."""
+
+
 class NodeTimeoutError(NodeError, TimeoutError):
     """A step on a node did not end within its time."""

@@ -1,7 +1,7 @@
 """One look at a node: who we are there, who it is, its chef-client, its OpenSSL packages and its stale processes."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fleet.text import clean, last_lines
@@ -81,6 +81,15 @@ def parse(answer: bytes, names: Iterable[str] = ()) -> Look:
     )
     name = clean(said.get("name", ""), 200) or None
     return Look(int(said["uid"]), name, said.get("client"), packages.parse(lines, names), stale, found.unread)
+
+
+def named(stale: Sequence[dict]) -> str:
+    """Return stale processes in a few words."""
+    said = list(dict.fromkeys(
+        ("container " if each["kind"] == "container" else "")
+        + (each["service"] or f"{each['command']} (pid {each['pid']})") for each in stale
+    ))
+    return ", ".join(said[:5]) + (f" and {len(said) - 5} more" if len(said) > 5 else "")
 
 
 @dataclass(frozen=True, slots=True)

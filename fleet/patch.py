@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from fleet import converge, look, plan
+from fleet import converge, live_seen, look, plan
 from fleet.converge import Result
 from fleet.errors import NodeError, StoppedError, UnreachableError
 from fleet.journal import Journal
 from fleet.look import NOTHING, Look, Served
-from fleet.node import Node, State
+from fleet.node import Node, NodeRecord, State
 from fleet.report.record import Check, Outcome, node_as_dict
 from fleet.rollout import Gate, begun
 from fleet.settings import Settings
@@ -80,11 +80,16 @@ class Patcher:
             trip.outcome.todo = "log in and see what hangs, then patch again; --timeout gives it longer"
         except asyncio.CancelledError:
             record.error = f"interrupted in {trip.at}"
+            with contextlib.suppress(StypticError):  # an interruption stays one, whatever the journal says
+                self.write(record, clock)
             raise
-        finally:
-            record.seconds = time.monotonic() - clock
-            self.journal.node(self.run, node.name, record.wave, record.state.value, node_as_dict(record))
+        self.write(record, clock)
         return trip.outcome
+
+    def write(self, record: NodeRecord, began: float) -> None:
+        """Write down how a node ended that was begun at `began` (time.monotonic)."""
+        record.seconds = time.monotonic() - began
+        self.journal.node(self.run, record.name, record.wave, record.state.value, node_as_dict(record))
 
 
 @dataclass(slots=True)
@@ -223,7 +228,8 @@ class Trip:
         how = "full" if settings.full_run else "only"
         arguments = ["sh", "-c", converge.SCRIPT, "sh", str(settings.run_lock_timeout), how]
         done = await connection.run(arguments, timeout=settings.timeout, limit=look.BOUND, sudo=settings.sudo)
-        self.step("read the result", exit_code=done.rc, output=last_lines(done.stdout, 20))
+        failed = done.rc not in {0} | REBOOT_OWED  # only then is its output kept: it can show what others configure
+        self.step("read the result", exit_code=done.rc, output=last_lines(done.stdout, 20) if failed else None)
         answer = await connection.run(["cat", converge.RESULT], timeout=SHORT, limit=look.BOUND, sudo=settings.sudo)
         if answer.rc != 0 or answer.truncated:
             return done.rc, done.stdout, None
@@ -254,7 +260,9 @@ class Trip:
             checks = await self.patcher.prove(self.node, connection, served, self.patcher.settings.sudo)
         self.outcome.checks = tuple(checks)
         broken = [check for check in checks if check.outcome == "failed" and not (now.unread and check.name == UNREAD)]
-        if verdict.kind == "vulnerable":
+        if bleeds := live_seen.said(checks, "failed"):
+            self.end(State.FAILED, "; ".join(bleeds), live_seen.TODO)
+        elif verdict.kind == "vulnerable":
             self.end(
                 State.FAILED, f"still vulnerable: {verdict.reason}",
                 "see that its package mirror has the fixed version, then patch again" if result else "patch it",
@@ -262,13 +270,15 @@ class Trip:
         elif reboot:
             self.end(State.REBOOT_REQUIRED, "chef-client says that a reboot is owed", "reboot it, then verify")
         elif now.counted:
-            self.end(State.STALE, f"still running the old library: {named(now.counted)}", refresh(now, result))
+            self.end(State.STALE, f"still running the old library: {look.named(now.counted)}", refresh(now, result))
         elif broken:
             said = "; ".join(f"{check.name}: {clean(check.message, 200)}" for check in broken[:3])
             counted = f"{len(broken)} of {len(self.outcome.checks)} checks failed"
             self.end(State.FAILED, f"{counted}: {said}", "mend what they name, then patch again")
         elif verdict.kind == "unknown":
             self.end(State.UNKNOWN, verdict.reason)
+        elif unproven := live_seen.said(checks, "error"):
+            self.end(State.UNKNOWN, "; ".join(unproven))
         elif now.unread:
             todo = "see why root may not read their maps (another user namespace, a security module)"
             self.end(State.UNKNOWN, f"{now.unread} processes could not be looked into, so none is called clean", todo)
@@ -276,12 +286,6 @@ class Trip:
             self.end(State.PATCHED)
         else:
             self.end(State.ALREADY_PATCHED if verdict.kind == "fixed" else State.NOT_AFFECTED)
-
-
-def named(stale: Sequence[dict]) -> str:
-    """Return stale processes in a few words."""
-    said = list(dict.fromkeys(each["service"] or f"{each['command']} (pid {each['pid']})" for each in stale))
-    return ", ".join(said[:5]) + (f" and {len(said) - 5} more" if len(said) > 5 else "")
 
 
 def refresh(now: Look, result: Result | None) -> str:

@@ -24,6 +24,7 @@ class Settings:
     concurrency: int = 50
     address_attribute: str | None = None
     full_run: bool = False
+    live: bool = False
     include_unknown: bool = False
     accept_unpinned: bool = False
     ssh_user: str | None = None
@@ -58,10 +59,10 @@ NUMBERS = {
     "limit": (1, None), "concurrency": (1, None), "ssh_port": (1, 65_535), "run_lock_timeout": (0, WEEK),
     "connect_timeout": (1, WEEK), "timeout": (1, WEEK),
 }
-SWITCHES = {"full_run", "include_unknown", "accept_unpinned", "sudo", "yes", "quiet"}
+SWITCHES = {"full_run", "live", "include_unknown", "accept_unpinned", "sudo", "yes", "quiet"}
 FILES = {"report", "ssh_identity_file", "ssh_config"}
 # What decides whom a command is about, or that it may run, is said on the command line and nowhere else.
-FLAGS_ONLY = {"env", "query", "limit", "yes", "accept_unpinned"}
+FLAGS_ONLY = {"live", "env", "query", "limit", "yes", "accept_unpinned"}
 KNOWN = {field.name for field in fields(Settings)} - FLAGS_ONLY
 
 

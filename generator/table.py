@@ -91,7 +91,7 @@ class Table:
         found = []
         for number, value in enumerate(self._get(key, list, f"tables [[{key}]]", False) or (), 1):
             if isinstance(value, dict):
-                found.append(Table(value, self._mistakes, f"[[{key}]] {number} "))
+                found.append(Table(value, self._mistakes, f"{self._where}[[{key}]] {number} "))
             else:
                 self.wrong(key, f"must be tables [[{key}]], not {value!r:.60}")
         return found

@@ -3,13 +3,14 @@
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import client, host, legacy
+from lab import client, full, host, legacy
 from lab.host import LabError
-from lab.mirror import Mirror
+from lab.mirror import Mirror, read
 
 #: Namespaces of its own: a build that is killed, or whose lab is, leaves neither a mount nor a process, see setpriv(1).
 SHELTER = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child=KILL",
@@ -56,12 +57,17 @@ done
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A base: the services its nodes start under sysv init, the ports these listen on, the packages beside COMMON."""
+    """A base: the services its nodes start under sysv init, the ports these listen on, the packages beside COMMON.
+
+    `rare` ones are built when a node first wants them, the others with the lab. `settle` is run in it, in a shell.
+    """
 
     name: str
     services: tuple[str, ...]
     ports: tuple[int, ...] = ()
     extra: tuple[str, ...] = ()
+    settle: str = ""
+    rare: bool = False
 
 
 BASES = {
@@ -70,18 +76,22 @@ BASES = {
         Base("light", ("ssh",), (22,)),
         Base("web", ("ssh", "nginx"), (22, 443), WEB),
         Base("legacy", ("ssh", "stunnel4"), (22, 7443)),
+        Base("full", ("ssh", *full.SERVICES), (22, *full.PORTS), full.PACKAGES, full.SETTLE, rare=True),
     )
 }
 
 
 def build(mirror: Mirror) -> dict[str, Path]:
-    """Return base name to root file system, building what the cache does not have. Raises LabError with the reason."""
+    """Return base name to root file system, building what the cache does not have of all but the rare ones.
+
+    Raises LabError with the reason.
+    """
     if passed_over := client.passed_over():
         host.say(passed_over)
     roots = {name: directory(base, mirror) for name, base in BASES.items()}
-    missing = [name for name, root in roots.items() if not root.is_dir()]
+    missing = [name for name, root in roots.items() if not BASES[name].rare and not root.is_dir()]
     if missing:
-        host.say(f"building the bases {', '.join(missing)} of {mirror.codename} (minutes; kept in {host.cache()})")
+        tell_of(missing, mirror)
         for stale in set((host.cache() / "bases").glob("*")) - set(roots.values()):
             shutil.rmtree(stale)
         with ThreadPoolExecutor() as pool:
@@ -90,7 +100,23 @@ def build(mirror: Mirror) -> dict[str, Path]:
                 host.say(f"chef-client in the nodes: {client_is}")
         if "legacy" in missing:
             derive_legacy(roots["light"], roots["legacy"])
-    return roots
+    return {name: root for name, root in roots.items() if root.is_dir()}
+
+
+def build_rare(name: str) -> Path:
+    """Return the root file system of a base that a node is the first to want. Raises LabError with the reason."""
+    mirror = read(packages())
+    root = directory(BASES[name], mirror)
+    if not root.is_dir():
+        tell_of([name], mirror)
+        bootstrap(BASES[name], mirror, root)
+    return root
+
+
+def tell_of(missing: Sequence[str], mirror: Mirror) -> None:
+    """Say what is built now, where minutes may pass."""
+    what = f"the base {missing[0]}" if len(missing) == 1 else f"the bases {', '.join(missing)}"
+    host.say(f"building {what} of {mirror.codename} (minutes; kept in {host.cache()})")
 
 
 def included(base: Base) -> tuple[str, ...]:
@@ -108,7 +134,8 @@ def directory(base: Base, mirror: Mirror) -> Path:
 
     `mirror` was read for packages().
     """
-    modules = [__file__, client.__file__, *([legacy.__file__] if base.name == "legacy" else [])]
+    beside = {"legacy": [legacy.__file__], "full": [full.__file__]}
+    modules = [__file__, client.__file__, *beside.get(base.name, [])]
     recipe = [Path(module).read_text() for module in modules]
     versions = [f"{name}={mirror.packages.get(name, '')}" for name in included(base)]
     key = host.fingerprint(*recipe, *versions, client.described(), mirror.source, mirror.library, mirror.older)
@@ -137,6 +164,8 @@ def bootstrap(base: Base, mirror: Mirror, target: Path) -> str:
     host.run(*build, env={"PATH": f"{programs}:{os.environ['PATH']}"})
     if "nginx" in base.services:
         (made / "etc/nginx/sites-available/default").write_text(NGINX)
+    if base.settle:
+        run_inside(made, base.settle)
     chosen = give_client(made)
     run_inside(made, SETTLE)  # last: it takes the way to the mirror away
     record_ohai(made)

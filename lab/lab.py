@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from generator.errors import StypticError
@@ -132,6 +133,8 @@ class Lab:
             nodes.append(LabNode(name, base, init, environment, address))
         if sum(node.init == "systemd" for node in (*self.nodes.values(), *nodes)) > SYSTEMD_NODES:
             raise LabError(f"the lab takes {SYSTEMD_NODES} nodes under systemd and not one more: add sysv ones.")
+        for base in {node.base for node in nodes} - {name for name, root in self.roots.items() if root.is_dir()}:
+            self.roots[base] = host.with_fresh_lists(partial(bases.build_rare, base))
         self.nodes |= {node.name: node for node in nodes}
         host.say(f"starting {', '.join(node.name for node in nodes)}")
         try:

@@ -1,4 +1,4 @@
-"""The Invoke tasks of this room: `collection` holds lab.up and its siblings, `demo` and `test` stand beside it."""
+"""The Invoke tasks of this room: `collection` holds lab.up and its siblings, `tests` test and its own; and `demo`."""
 
 from invoke import Collection
 
@@ -74,7 +74,8 @@ def reset(context, node=None):
 
 
 @verb(help={
-    "name": "Its name", "base": "light (sshd alone), web (and nginx) or legacy (Debian 7-like)",
+    "name": "Its name",
+    "base": "light (sshd alone), web (and nginx), full (and every service of the data) or legacy (Debian 7-like)",
     "init": "systemd or sysv", "environment": "Its Chef environment",
 })
 def add(context, name=None, base="light", init="sysv", environment="production"):
@@ -140,15 +141,37 @@ def test(context, unit=False, k=None):  # noqa: PT028 - a verb, not a test
 
     Lists the slowest. Exits with pytest's code, and 1 where no test ran.
     """
+    where = ["tests/unit"] if unit else ["tests/unit", "tests/lab"]
+    return pytest_of(*where, "--durations=10", *(["-k", k] if k else []))
+
+
+@verb(help={"k": "Only the tests whose names match (pytest's -k)"})
+def services(context, k=None):
+    """
+    Show on nodes what generator/services.toml says of each service, under sysv init and under systemd.
+
+    invoke test.services
+    invoke test.services -k haproxy
+
+    nginx, apache2, haproxy, stunnel4, postgresql and ssh on a lab that comes up for it, with OpenSSL upgraded for real.
+    The first time it builds these nodes' root file system. Prints the time it took; exits as `invoke test` does.
+    """
+    import time
+
+    began = time.monotonic()
+    code = pytest_of("tests/lab/test_services.py", "-m", "table", "-v", "--no-header", *(["-k", k] if k else []))
+    print(f"test.services took {time.monotonic() - began:.0f} s")
+    return code
+
+
+def pytest_of(*words: str) -> int:
+    """Run pytest in the checkout; return its exit code, 1 where no test ran."""
     import subprocess
     import sys
 
     from lab.host import ROOT
 
-    where = ["tests/unit"] if unit else ["tests/unit", "tests/lab"]
-    chosen = ["-k", k] if k else []
-    words = [sys.executable, "-m", "pytest", *where, "--durations=10", *chosen]
-    code = subprocess.run(words, cwd=ROOT, check=False).returncode
+    code = subprocess.run([sys.executable, "-m", "pytest", *words], cwd=ROOT, check=False).returncode
     return 1 if code == NO_TESTS else code
 
 
@@ -173,4 +196,7 @@ def show(lab) -> None:
     print(f"Chef server {goiardi.URL}; settings for knife in {lab.chef_dir}; advisory {lab.advisory}")
 
 
+#: `invoke test` is its default; the others are too long for every day.
+tests = Collection("test", services)
+tests.add_task(test, name="all", default=True)
 collection = Collection("lab", up, status, ssh, add, reset, remove, down)

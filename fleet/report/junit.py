@@ -63,6 +63,8 @@ def case(classname: str, check: Check) -> ET.Element:
         message = fit(check.message)
         said = ET.SubElement(element, tag, {"message": message.split("\n", 1)[0][:500]})
         said.text = message
+    elif check.message:
+        ET.SubElement(element, "system-out").text = fit(check.message)
     return element
 
 

@@ -15,12 +15,16 @@ NODE_KEYS = (
     "name", "address", "environment", "platform", "release", "wave", "state", "packages_before", "packages_after",
     "stale_before", "stale_after", "actions", "seconds", "error",
 )
+OUTSIDE = "from_outside"  # how the name of a check begins that asked a service from the controller
 STALE_KEYS = ("pid", "kind", "command", "service", "library")
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check of a node's proof: its name, "passed", "failed" or "skipped", and what a failed one said."""
+    """One check of a node's proof: its name, "passed", "failed", "skipped" or "error", and what it said.
+
+    An "error" could not be made, and proves nothing.
+    """
 
     name: str
     outcome: str

@@ -58,22 +58,26 @@ def patch(
             url = shop.server.url
         return rolling.roll(settings, ways, journal, url, advisories, made, pushed)
 
+LIVE = {"live": "Ask each node's TLS services from here too: protocol, certificate, Heartbleed itself"}
+
 
 @verb(
-    help=shared.WHOM | shared.WHAT | shared.SSH | REPORT, short=shared.short(shared.WHOM, shared.SSH),
+    help=shared.WHOM | shared.WHAT | shared.SSH | LIVE | REPORT, short=shared.short(shared.WHOM, shared.SSH),
     iterable=["advisory"],
 )
 def verify(
     context, env=None, query=None, advisory=None, limit=None, concurrency=None, address_attribute=None, ssh_user=None,
-    ssh_identity_file=None, ssh_port=None, ssh_gateway=None, ssh_config=None, sudo=False, report=None, timeout=None,
-    profile=None, quiet=False,
+    ssh_identity_file=None, ssh_port=None, ssh_gateway=None, ssh_config=None, sudo=False, live=False, report=None,
+    timeout=None, profile=None, quiet=False,
 ):
     """
     Prove, without changing anything, that the nodes of an environment are patched.
 
     invoke verify --env production --advisory CVE-2014-0160 --report styptic-report
+    invoke verify --env production --live
 
     Connects to each node, asks it for its packages and its stale processes, and runs tests/infra over the connection.
+    With --live it also asks what answers TLS there from here, by sslyze (installed into .venv-live when first used).
     Exit codes: 0 all good, 2 a node is not, 10 no node matched, 1 wrong usage.
     """
     flags = dict(locals())
@@ -83,6 +87,7 @@ def verify(
     shared.make_report_directory(settings)
     from fleet import plan as planning
     from fleet.journal import Journal, default_path
+    from fleet.live import asker
     from fleet.verbs import rolling
 
     with Journal(default_path()) as journal:
@@ -90,4 +95,5 @@ def verify(
             ways = rolling.ways(settings, shop.config)
             made = planning.make(shared.nodes_of(shop.server, settings), advisories, settings, converge=False)
             url = shop.server.url
-        return rolling.roll(settings, ways, journal, url, advisories, made, None, converge=False)
+        asks = asker() if settings.live else None
+        return rolling.roll(settings, ways, journal, url, advisories, made, None, converge=False, asker=asks)

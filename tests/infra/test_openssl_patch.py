@@ -33,9 +33,25 @@ def test_init_does_not_run_the_old_library(told):
     none_of(told, "init", "systemctl daemon-reexec, restart systemd-journald and systemd-logind")
 
 
+def test_no_container_runs_the_old_library(told):
+    """Nor does a process in a container, which no service of this host's own can mend."""
+    none_of(told, "container", "rebuild the container's image, or restart it")
+
+
 def test_no_other_process_runs_the_old_library(told):
     """Nor does a process that belongs to no service; logins end by themselves and are not asked about."""
     none_of(told, "orphan", "end it, or reboot")
+
+
+def test_copies_that_no_package_mends_are_listed(told):
+    """A process that maps an OpenSSL from outside the distribution's library directories is named, and not judged: this
+    is skipped where there is one. Copies that are linked statically into a program are not seen.
+    """
+    copies = told.findings.copies
+    if copies:
+        named = ", ".join(f"{copy.path} ({copy.build or 'no version'}, pid {copy.pid})" for copy in copies[:10])
+        more = f" and {len(copies) - 10} more" if len(copies) > 10 else ""
+        pytest.skip(f"not the distribution's, see to them: {named}{more}")
 
 
 def test_every_process_could_be_looked_into(told):

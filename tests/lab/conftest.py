@@ -8,13 +8,14 @@ import os
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from fleet.chef import cookbook
+from fleet.chef import cookbook, search
 from fleet.chef.server import ChefServer
 from fleet.push import COOKBOOK
 from generator.errors import StypticError
@@ -31,9 +32,13 @@ RESTLESS = ("dentry-state", "file-nr", "inode-", "aio-nr", "random", "ns_last_pi
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "last: takes the lab down, so it runs after all others")
+    config.addinivalue_line("markers", "table: a row of services.toml on every kind of node; runs where -m names it")
 
 
 def pytest_collection_modifyitems(config, items):
+    if rows := [] if config.option.markexpr else [item for item in items if item.get_closest_marker("table")]:
+        config.hook.pytest_deselected(items=rows)
+        items[:] = [item for item in items if item not in rows]
     last = [item for item in items if item.get_closest_marker("last")]
     last.sort(key=lambda item: "lab" not in item.fixturenames)  # those that still want the shared one come first
     if USE_CURRENT and last:
@@ -167,6 +172,13 @@ class Operator:
             "name": name, "chef_environment": environment, "json_class": "Chef::Node", "chef_type": "node",
             "automatic": automatic, "normal": {}, "default": {}, "override": {}, "run_list": list(run_list),
         })
+
+    def indexed(self, *names: str) -> None:
+        """Wait until the server's search finds these nodes: goiardi answers a save before it has indexed it."""
+        end = time.monotonic() + 10
+        query = " OR ".join(f"name:{name}" for name in names)
+        while {row["name"] for row in search.partial(self.chef, "node", query, {"name": ("name",)})} != set(names):
+            assert time.monotonic() < end, f"the search does not find {names}"
 
     def environment(self, name: str, **pins: str) -> None:
         """Make a Chef environment with these cookbook versions pinned."""

@@ -56,6 +56,7 @@ def place(operator, uploads):
         operator.paper("input-policy", "input", DEBIAN | {"policy_name": "web"})
         operator.paper("pinned-input", "input-pinned", DEBIAN)
         operator.paper("carrier-input", "input-free", DEBIAN, ["recipe[openssl_patch]"])
+        operator.indexed(*nodes, *paper)
         yield {
             "good": operator.settings("good"), "dead": operator.settings("dead", "http://127.0.0.1:9"),
             "otherkey": operator.settings("otherkey", key=home / "other.pem"),

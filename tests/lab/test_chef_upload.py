@@ -62,7 +62,7 @@ def test_other_content_under_a_frozen_version_is_refused_and_left_alone(chef, bo
         cookbook.upload(chef, book)
     said = str(refused.value)
     assert f"has {NAME} 1.0.0 with other content (metadata.json, recipes/default.rb, recipes/more.rb)" in said
-    assert "raise the version" in said
+    assert "give it a higher version in metadata.rb" in said
     assert chef.get(TARGET)["recipes"][0]["checksum"] == before
     with pytest.raises(ConflictError, match="frozen"):  # what the server itself says when it is asked to
         chef.put(TARGET, cookbook_files.load(book).manifest("1"))

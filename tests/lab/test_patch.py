@@ -1,6 +1,7 @@
 """The main job on real nodes: `invoke patch --env production`, what it proves, and what it leaves alone."""
 
 import os
+import re
 import subprocess
 import xml.etree.ElementTree as ET
 
@@ -44,11 +45,14 @@ def test_every_node_is_patched_and_said_so_in_one_line(patched):
 
 def test_each_had_a_stale_service_before_and_none_after(patched):
     _, nodes = patched
-    for name, service in (("web1", "nginx"), ("web2", "nginx"), ("legacy1", "stunnel4")):
+    for name, service, done in (
+        ("web1", "nginx", "upgraded nginx in place"), ("web2", "nginx", "upgraded nginx in place"),
+        ("legacy1", "stunnel4", "restarted stunnel4"),
+    ):
         stale = nodes[name]["stale_before"]
         assert service in {each["service"] for each in stale if each["kind"] == "service"}
         assert [each for each in nodes[name]["stale_after"] if each["kind"] in GONE] == []
-        assert f"restarted {service}" in nodes[name]["actions"]
+        assert [action for action in nodes[name]["actions"] if service in action] == [done]
     kinds = {each["service"] or each["command"].split()[0] for each in nodes["web1"]["stale_before"]}
     assert {"/lib/systemd/systemd", "systemd-journald"} <= kinds
     assert "re-executed init" in nodes["web1"]["actions"]
@@ -107,7 +111,7 @@ def test_kitchens_verifier_finds_a_patched_node_good(operator, patched, user):
         },
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert " 7 passed" in done.stdout
+    assert int(re.search(r" (\d+) passed", done.stdout)[1]) >= 7
 
 
 def test_the_result_is_for_root_alone(operator, patched):
@@ -149,7 +153,7 @@ def test_a_node_upgraded_by_hand_keeps_its_stale_nginx_until_it_is_patched(opera
     assert operator.master("web2") == master
     done, nodes = operator.patch("--query", "name:web2")
     assert (done.returncode, nodes["web2"]["state"]) == (0, "patched"), done.stdout
-    assert "restarted nginx" in nodes["web2"]["actions"]
+    assert "upgraded nginx in place" in nodes["web2"]["actions"]
     assert operator.versions("web2") == upgraded
     assert operator.master("web2") != master
 
@@ -179,5 +183,5 @@ def test_a_full_run_converges_the_run_list_and_saves_what_it_found(operator, pat
     saved = operator.chef.get("/nodes/web2")
     assert saved["run_list"] == ["recipe[openssl_patch]"]
     assert saved["normal"]["openssl_patch"]["last_run"]["status"] == "success"
-    assert saved["normal"]["openssl_patch"]["last_run"]["restarted"] == ["nginx"]
+    assert saved["normal"]["openssl_patch"]["last_run"]["upgraded"] == ["nginx"]
     operator.lab.reset("web2")

@@ -77,6 +77,7 @@ def patched(operator):
     operator.sh(HOLDING, f"echo 'SSHD_OPTS=\"-E {LOG} -o LogLevel=VERBOSE\"' >/etc/default/ssh; service ssh restart")
     for name, code in OWING.items():
         operator.sh(name, OWES.replace("CODE", str(code)))
+    operator.indexed(HOLDING, *OWING)
     before = pids(operator)
     done, nodes = operator.patch("--env", "svc", "-G", GATE)
     yield {"done": done, "nodes": nodes, "before": before, "after": pids(operator)}

@@ -34,6 +34,7 @@ def watched(operator, uploads):
     operator.environment("verbs")
     operator.lab.add("verbs-1", environment="verbs")
     operator.sh("verbs-1", f"echo 'SSHD_OPTS=\"-E {LOG} -o LogLevel=VERBOSE\"' >/etc/default/ssh; service ssh restart")
+    operator.indexed("verbs-1")
     (operator.home / "verbs.toml").write_text(TOML)
     yield {"KNIFE_HOME": operator.settings("verbs")}, ("--advisory", str(operator.home / "verbs.toml"))
     operator.lab.remove("verbs-1")

@@ -14,7 +14,8 @@ from fleet.text import clean
 RESULT = {
     "format": 1, "status": "success", "error": None, "cookbook_version": "1.0.0", "node": "web1",
     "stale_before": [{"pid": "7", "kind": "service", "command": "nginx", "service": "nginx", "library": "/l.so"}],
-    "reloaded": ["nginx"], "restarted": ["nginx"], "reexecuted": True,
+    "reloaded": ["haproxy"], "upgraded": ["nginx"], "ended": ["nginx"], "restarted": ["apache2"],
+    "reexecuted": True,
     "not_touched": [{"service": "", "command": "kill 8"}],
 }
 
@@ -51,7 +52,10 @@ def test_a_node_whose_client_is_gone_ends_with_127(tmp_path):
 
 def test_the_recipes_result_is_read():
     found = converge.result_of(result())
-    assert found.actions == ["reloaded nginx", "restarted nginx", "re-executed init"]
+    assert found.actions == [
+        "reloaded haproxy", "upgraded nginx in place", "ended old processes of nginx", "restarted apache2",
+        "re-executed init",
+    ]
     assert found.stale_before[0]["pid"] == 7
     assert found.not_touched == ({"service": None, "command": "kill 8"},)
     assert found.error is None
@@ -69,7 +73,8 @@ def test_what_the_recipe_says_is_cleaned_and_bounded():
     [
         b"", b"[]", b"null", b"7", b"{", b"\xff\xfe", b"[" * 100_000, result(format=2), result(stale_before=7),
         result(stale_before="abc"), result(stale_before=[{}]), result(stale_before={"a": 1}), result(reloaded="nginx"),
-        result(restarted=None), result(not_touched=["x"]), result(not_touched=None),
+        result(restarted=None), result(upgraded=None), result(ended=7), result(not_touched=["x"]),
+        result(not_touched=None), result(ended=[""]),
         result().replace(b'"pid": "7"', b'"pid": 1e999'), result().replace(b'"pid": "7"', b'"pid": NaN'),
     ],
 )

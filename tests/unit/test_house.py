@@ -62,14 +62,16 @@ def test_pychef_is_imported_in_one_place():
 
 def test_no_file_holds_two_things():
     sources = tracked("*.py", "*.rb", "*.j2", "*.sh", "bootstrap", "lab/chef_client/*")
-    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in sources}
+    written = [path for path in sources if ROOT / "cookbooks" not in path.parents]  # what is rendered has its sources
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in written}
     assert {name: lines for name, lines in lengths.items() if lines > 400} == {}
 
 
 def every_verb():
+    """Return the verbs by the names that users give: `test` is the default of a collection with others beside it."""
     import tasks
 
-    return sorted(tasks.ns.task_names)
+    return sorted(next(iter(aliases), name) for name, aliases in tasks.ns.task_names.items())
 
 
 @pytest.mark.parametrize("verb", every_verb())

@@ -13,8 +13,8 @@ from generator.errors import ProbeError
 
 HEAD = "styptic-look 1\nuid\t0\nname\tweb1\nclient\t/usr/bin/chef-client\n"
 PACKAGES = "package\tdpkg\tlibssl3\t3.0.15-1\tinstall ok installed\npackages\tdpkg\n"
-STALE = "stale\t7\tservice\tnginx\troot\t/usr/lib/libssl.so.3\tnginx: master process\n"
-WHOLE = HEAD + PACKAGES + "styptic-probe 1\n" + STALE + "unread\t2\nend\n"
+STALE = "stale\t7\tservice\tnginx\troot\t/usr/lib/libssl.so.3\t1795564255\t\tnginx: master process\n"
+WHOLE = HEAD + PACKAGES + "styptic-probe 2\n" + STALE + "unread\t2\nend\n"
 
 
 def test_a_real_shell_gives_a_whole_answer():
@@ -47,11 +47,11 @@ def test_everything_is_read():
 
 
 def test_sessions_and_the_one_who_asks_do_not_count():
-    lines = [STALE.replace("service\tnginx", f"{kind}\t") for kind in ("session", "own", "init", "orphan")]
+    lines = [STALE.replace("service\tnginx", f"{kind}\t") for kind in ("session", "own", "init", "container", "orphan")]
     answer = WHOLE.replace(STALE, "".join(lines))
     found = look.parse(answer.encode())
-    assert [each["kind"] for each in found.stale] == ["session", "init", "orphan"], "a login is listed"
-    assert [each["kind"] for each in found.counted] == ["init", "orphan"]
+    assert [each["kind"] for each in found.stale] == ["session", "init", "container", "orphan"], "a login is listed"
+    assert [each["kind"] for each in found.counted] == ["init", "container", "orphan"]
 
 
 def test_the_advisories_libraries_are_what_the_probe_looks_for():
@@ -75,7 +75,7 @@ def test_an_answer_cut_short_is_never_believed(length):
 
 @given(st.binary(max_size=300))
 def test_any_answer_is_read_or_refused(noise):
-    for answer in (noise, HEAD.encode() + noise, HEAD.encode() + PACKAGES.encode() + b"styptic-probe 1\n" + noise):
+    for answer in (noise, HEAD.encode() + noise, HEAD.encode() + PACKAGES.encode() + b"styptic-probe 2\n" + noise):
         with pytest.raises(ProbeError) as caught:
             look.parse(answer)
         assert clean(str(caught.value), 2000) == str(caught.value)
@@ -92,3 +92,11 @@ def test_a_hostile_command_name_is_cleaned():
     (process,) = look.parse(answer.encode()).stale
     assert process["command"].startswith("?]0;root?xxx")
     assert len(process["command"]) == 300
+
+
+def test_stale_processes_are_named_in_a_few_words_and_a_container_is_told_from_a_service():
+    lines = [STALE, STALE.replace("\t7\t", "\t8\t")]
+    lines += [STALE.replace("7\tservice", "9\tcontainer"), STALE.replace("7\tservice\tnginx", "10\torphan\t")]
+    found = look.parse(WHOLE.replace(STALE, "".join(lines)).encode())
+    assert look.named(found.stale) == "nginx, container nginx, nginx: master process (pid 10)"
+    assert look.named([{**found.stale[0], "service": f"s{number}"} for number in range(7)]).endswith("s4 and 2 more")

@@ -180,7 +180,8 @@ def test_root_asks_as_nobody(shell, tree):
     def look():
         caller, (_, theirs) = door.accept()
         rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-        askers.extend(row[7] for row in rows if row[1].endswith(f":{theirs:04X}"))
+        pair = (f":{theirs:04X}", f":{port:04X}")
+        askers.extend(row[7] for row in rows if (row[1][-5:], row[2][-5:]) == pair)
         caller.close()
 
     thread = threading.Thread(target=look)

@@ -55,7 +55,7 @@ def said(
         "styptic-check 1", f"uid\t{uid}", "clock\t1000000", "up\t5000.5", f"os\t{os_release}",
         *(f"package\t{manager}\t{package}\tinstall ok installed" for package in packages), f"packages\t{manager}",
         *lines,
-        "styptic-probe 1", *(f"stale\t{each}" for each in stale), "unread\t0", "end", "",
+        "styptic-probe 2", *(f"stale\t{each}" for each in stale), "unread\t0", "end", "",
     ])
 
 
@@ -81,7 +81,8 @@ def test_this_machine_is_asked_and_nothing_reaches_the_terminal(capfd):
     checks = proven(connection)
     assert set(checks) == {
         "packages_are_fixed[CVE-2014-0160]", "no_service_runs_the_old_library", "init_does_not_run_the_old_library",
-        "no_other_process_runs_the_old_library", "every_process_could_be_looked_into", "no_service_died",
+        "no_container_runs_the_old_library", "no_other_process_runs_the_old_library", "no_service_died",
+        "copies_that_no_package_mends_are_listed", "every_process_could_be_looked_into",
         "tls_is_answered[none]", "services_run[none]",
     }
     assert checks["tls_is_answered[none]"].outcome == checks["services_run[none]"].outcome == "skipped"
@@ -125,15 +126,28 @@ def test_a_red_hat_is_known_by_its_release_file():
 def test_a_stale_process_fails_by_its_kind():
     library = "/usr/lib/libssl.so.3"
     stale = [
-        f"7\tservice\tnginx\troot\t{library}\tnginx: master", f"1\tinit\t\troot\t{library}\tsystemd",
-        f"9\torphan\t\tbob\t{library}\tnode \x1b[31mserver.js", f"8\tsession\t\tbob\t{library}\t-bash",
-        f"6\town\t\troot\t{library}\tsh -s",
+        f"7\tservice\tnginx\troot\t{library}\t1795564255\t\tnginx: master", f"1\tinit\t\troot\t{library}\t\t\tsystemd",
+        f"9\torphan\t\tbob\t{library}\t\t\tnode \x1b[31mserver.js", f"8\tsession\t\tbob\t{library}\t\t\t-bash",
+        f"6\town\t\troot\t{library}\t\t\tsh -s", f"5\tcontainer\t4f66ad9a0b2e\troot\t{library}\t\t\tnginx",
     ]
     messages = failed(proven(Saying(said(stale=stale))))
     assert messages["no_service_runs_the_old_library"] == f"nginx (pid 7) still run the old {library}: restart it"
     assert "pid 1" in messages["init_does_not_run_the_old_library"]
     assert "server.js" in messages["no_other_process_runs_the_old_library"]
-    assert len(messages) == 3, "logins and who asks are nobody's fault"
+    assert messages["no_container_runs_the_old_library"] == (
+        f"4f66ad9a0b2e (pid 5) still run the old {library}: rebuild the container's image, or restart it"
+    )
+    assert len(messages) == 4, "logins and who asks are nobody's fault"
+
+
+def test_copies_that_no_package_mends_are_listed_and_not_judged():
+    told = {"a": "OpenSSL 3.0.1", "b": ""}
+    lines = "".join(f"own-copy\t9\t/opt/{name}/libssl.so.3\t{text}\n" for name, text in told.items())
+    checks = proven(Saying(said().replace("unread\t0", f"{lines}unread\t0")))
+    check = checks["copies_that_no_package_mends_are_listed"]
+    assert check.outcome == "skipped"
+    assert "/opt/a/libssl.so.3 (OpenSSL 3.0.1, pid 9), /opt/b/libssl.so.3 (no version, pid 9)" in check.message
+    assert failed(checks) == {}
 
 
 @pytest.mark.parametrize(("entered", "installed", "dead"), [
@@ -155,7 +169,7 @@ def test_an_init_script_says_whether_its_service_died(status, dead):
 
 def test_a_login_that_is_not_roots_proves_nothing():
     messages = failed(proven(Saying(said(uid=1000))))
-    assert len(messages) == 6
+    assert len(messages) == 8
     assert all("give --sudo" in message for message in messages.values())
 
 
@@ -184,7 +198,7 @@ def test_tls_is_asked_on_the_ports_that_answered_before():
         async def run(self, argv, **options):
             if "TLS_PORTS" in argv[2]:
                 assert shlex.split(argv[2])[2].startswith("TLS_PORTS='443 8443'\n")
-                return Answer(0, b"styptic-tls 1\ntls\t127.0.0.1\t443\nend\n", b"", False)
+                return Answer(0, b"styptic-tls 2\ntls\t127.0.0.1\t443\t*\nend\n", b"", False)
             return await super().run(argv, **options)
 
     checks = proven(Answering(said()), (8443, 443))
@@ -257,7 +271,7 @@ def test_a_process_that_dies_fails_its_node_alone():
                 await verifier.prove(NODE, killing)
             return await verifier.prove(NODE, Saying(said()))
 
-    assert len(asyncio.run(proving(), debug=True)) == 8
+    assert len(asyncio.run(proving(), debug=True)) == 10
 
 
 class Hanging:
@@ -281,7 +295,7 @@ def test_checks_that_hang_fail_their_node_alone(monkeypatch):
             monkeypatch.setattr(verify, "SECONDS", 60)
             return await verifier.prove(NODE, Saying(said()))
 
-    assert len(asyncio.run(proving(), debug=True)) == 8
+    assert len(asyncio.run(proving(), debug=True)) == 10
 
 
 def test_an_interrupted_proof_leaves_no_process():

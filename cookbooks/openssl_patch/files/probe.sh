@@ -1,13 +1,16 @@
 #!/bin/sh
 # Which processes still run a deleted libssl or libcrypto? One line each, tab-separated:
-#   stale PID KIND SERVICE USER LIBRARY COMMAND      (SERVICE is empty where there is none)
-# between "styptic-probe 1" and "end"; before "end" stands "unread COUNT", the processes that could not be read, and
-# before that "more COUNT" where there are too many to list.
+#   stale PID KIND SERVICE USER LIBRARY SINCE BUILD COMMAND
+# between "styptic-probe 2" and "end"; before "end" stands "unread COUNT", the processes that could not be read, and
+# before that "more COUNT" where there are too many to list. Among them, one line for each path, of at most 50:
+#   own-copy PID PATH BUILD                          an OpenSSL outside the distribution's library directories, not deleted
 #
-# KIND: service, init (PID 1, journald, logind), session (a login), own (who asks, and chef-client), orphan (no owner).
-# A name, a command line or a cgroup is what a process says of itself: none makes a user's process a service's.
+# KIND: service, init (PID 1, journald, logind), container, session (a login), own (who asks, and chef-client), orphan.
+# SERVICE: the unit, the init script or the container; USER: a login name or number; SINCE: when the process started, in
+# seconds since 1970; BUILD: what the library says of itself. Empty is not known, or none.
 #
-# Needs no more than a POSIX shell, dd, grep, sed, sort, tr and xargs. Reads /proc as proc(5) describes it; changes nothing.
+# Needs no more than a POSIX shell, dd, grep, sed, sort, tr and xargs; without cmp, getconf, id, ls, readlink or
+# timeout it knows less. Reads /proc as proc(5) describes it; changes nothing.
 #   PROC_ROOT        another tree in /proc's place, as recorded on a node
 #   PROBE_ROOT       where /etc and /run are looked for
 #   PROBE_SELF       the PID that asks (default: this shell, where PROC_ROOT is not set)
@@ -17,16 +20,15 @@ LC_ALL=C
 export LC_ALL
 proc=${PROC_ROOT:-/proc}
 root=${PROBE_ROOT-}
-most=500
+most=500 most_copies=50
 self=${PROBE_SELF:-}
 [ -n "$self" ] || [ -n "${PROC_ROOT-}" ] || self=$$
+newline='
+'
 
 # sd_booted(3): systemd runs the machine if this directory is there.
 systemd=
 [ -d "$root/run/systemd/system" ] && systemd=1
-# Where cgroup2 alone is mounted its line is the one that counts; else the one of systemd's own hierarchy, cgroups(7).
-cgroup_line='*:name=systemd:*'
-[ -e "$root/sys/fs/cgroup/cgroup.controllers" ] && cgroup_line='0::*'
 
 # A process's first line of a file in /proc, in $line.
 first_line() {
@@ -35,13 +37,26 @@ first_line() {
     [ -n "$line" ]
 }
 
-# $parent of process $1; 0 where it has none or is gone. The name in stat may hold anything, so cut at its last ")".
+# $parent of process $1, 0 where it has none or is gone, and $ticks, when it started, after the machine, in clock ticks.
+# The name in stat may hold anything, so cut at its last ")".
 parent_of() {
-    parent=0
+    parent=0 ticks=''
     first_line "$1" stat || return 1
     # shellcheck disable=SC2086 # the fields are numbers and a letter
     set -- ${line##*) }
-    parent=${2:-0}
+    parent=${2:-0} ticks=${20:-}
+}
+
+booted=$(sed -n 's/^btime \([0-9]\{1,12\}\)$/\1/p' "$proc/stat" 2>/dev/null)
+# Where nobody says, Linux's USER_HZ: 100 on all but alpha, include/asm-generic/param.h.
+hertz=$(getconf CLK_TCK 2>/dev/null) || hertz=100
+
+# When process $1 started, in $since, in seconds since 1970.
+since_of() {
+    since=''
+    parent_of "$1"
+    case $ticks,$booted,$hertz in ,* | *,,* | *, | *[!0-9,]*) return ;; esac
+    since=$((booted + ticks / hertz))
 }
 
 name_of() {
@@ -71,28 +86,61 @@ is_system() {
     [ "$uid" -lt 1000 ]
 }
 
-# The processes from $self upwards, without the daemon that started them all: it is a service like any other.
-own=' '
-walk=${self:-0}
-while [ "$walk" -gt 1 ] && parent_of "$walk"; do
-    if [ "$parent" -le 1 ] && [ "$walk" != "$self" ]; then break; fi
-    own="$own$walk "
-    walk=$parent
-done
+users=' '
+while IFS=: read -r name _ number _; do users="$users$number=$name "; done 2>/dev/null <"$root/etc/passwd" || :
 
-is_own() {
-    case $own in *" $1 "*) return 0 ;; esac
-    # A program or the script that ruby runs, as root.
-    rest=${command#* }
-    for word in "${command%% *}" "${rest%% *}"; do
-        case ${word##*/} in
-            chef-client | cinc-client)
-                uid_of "$1"
-                [ "$uid" = 0 ] && return 0
-                ;;
-        esac
-    done
-    return 1
+# The login name of process $1's real user in $user, its number where it has no name.
+user_of() {
+    uid_of "$1"
+    user=$uid
+    case $users in
+        *" $user="*)
+            known=${users#*" $user="}
+            user=${known%%" "*}
+            ;;
+    esac
+}
+
+# The beginning of process $1's command line: it may be megabytes long.
+beginning_of() {
+    dd if="$proc/$1/cmdline" bs=600 count=1 2>/dev/null
+}
+
+# What process $1 was started as, in $command, printable ASCII; its name in brackets where it has no arguments left.
+command_of() {
+    command=$(beginning_of "$1" | tr '\000' ' ' | tr -c ' -~' '?')
+    command=${command%"${command##*[! ]}"}
+    if [ -z "$command" ]; then
+        name_of "$1"
+        command="[$(printf %s "$name" | tr -c ' -~' '?')]"
+    fi
+}
+
+# Part of probe.sh: whose a process is. A name, a command line or a control group is what a process says of itself: none
+# makes a user's process a service's.
+
+# Where cgroup2 alone is mounted its line is the one that counts; else the one of systemd's own hierarchy, cgroups(7).
+cgroup_line='*:name=systemd:*'
+[ -e "$root/sys/fs/cgroup/cgroup.controllers" ] && cgroup_line='0::*'
+
+# PID 1's control groups: what stands before every other group here, where this machine is itself a container without a
+# cgroup namespace.
+groups_of_1=$newline
+if [ -r "$proc/1/cgroup" ]; then
+    groups_of_1=$newline$(sed -e 's|/init\.scope$||' -e 's|/$||' "$proc/1/cgroup")$newline
+fi
+
+# The group that a line of a cgroup file names, as this machine sees it, in $group.
+group_in() {
+    group=${1#*:*:}
+    hierarchy=${1%"$group"}
+    case $groups_of_1 in
+        *"$newline$hierarchy"*)
+            above=${groups_of_1#*"$newline$hierarchy"}
+            above=${above%%"$newline"*}
+            case $group in "$above" | "$above"/*) group=${group#"$above"} ;; esac
+            ;;
+    esac
 }
 
 # The control group of process $1 in $group, empty where systemd runs nothing here.
@@ -101,21 +149,16 @@ group_of() {
     [ -n "$systemd" ] && [ -r "$proc/$1/cgroup" ] || return 1
     while IFS= read -r line; do
         # shellcheck disable=SC2254 # it is a pattern
-        case $line in $cgroup_line) group=${line#*:*:} ;; esac
+        case $line in $cgroup_line) group_in "$line" ;; esac
     done <"$proc/$1/cgroup"
     [ -n "$group" ]
 }
-
-# What stands before every group of this systemd, when it runs in a container without a cgroup namespace.
-group_of 1
-above=${group%/init.scope}
 
 # The unit of process $1 in $unit. systemd puts a unit below slices and nothing else (systemd.slice(5)): what hangs below
 # anything else is a container's, whose own systemd may have a unit of the same name.
 unit_of() {
     unit=''
     group_of "$1" || return 1
-    group=${group#"$above"}
     case $group in
         *.service | *.service/*) ;;
         *) return 1 ;;
@@ -130,10 +173,112 @@ unit_of() {
     done
 }
 
-# A login: what logind calls a session or a user manager, or what hangs below a connection's own sshd, which is root's
-# (sshd-session since OpenSSH 9.8; before, an sshd whose parent is the listening sshd).
+# True if process $1's control group is a container's, whose id or name is then in $container: of whichever hierarchy
+# where no systemd says which one counts.
+is_in_container() {
+    container=''
+    [ -r "$proc/$1/cgroup" ] || return 1
+    while IFS= read -r line; do
+        # shellcheck disable=SC2254 # it is a pattern
+        case ${systemd:-0}:$line in 0:* | 1:$cgroup_line) ;; *) continue ;; esac
+        group_in "$line"
+        if container_in "$group"; then
+            case $container in *[!A-Za-z0-9_.@-]*) container='' ;; esac
+            [ "${#container}" -lt 64 ] || container=$(printf %.12s "$container") # as docker ps and podman ps show it
+            return 0
+        fi
+    done <"$proc/$1/cgroup"
+    return 1
+}
+
+# The container that group $1 is of, in $container: the outermost one, by the names that Docker, Podman, Kubernetes'
+# runtimes, LXC and systemd-machined give to control groups, each under its cgroupfs and its systemd driver.
+container_in() {
+    before='' rest=${1#/}
+    while [ -n "$rest" ]; do
+        part=${rest%%/*}
+        rest=${rest#"$part"}
+        rest=${rest#/}
+        case $part in
+            # What runs a container or a virtual machine is the machine's own.
+            libpod-conmon-* | crio-conmon-* | machine-qemu*) return 1 ;;
+            docker-?*.scope | libpod-?*.scope | cri-containerd-?*.scope | crio-?*.scope | nerdctl-?*.scope)
+                container=${part%.scope}
+                container=${container##*-}
+                ;;
+            libpod-?*) container=${part##*-} ;;
+            lxc.payload.?*) container=${part#lxc.payload.} ;;
+            kubepods*:*:?*) container=${part##*:} ;;
+            machine-?*.scope)
+                container=${part%.scope}
+                container=${container#machine-}
+                ;;
+        esac
+        case $before/$part in
+            docker/* | lxc/* | lxc.payload/*) container=$part ;;
+            pod?*/*) case $1 in */kubepods/*) container=$part ;; esac ;;
+            systemd-nspawn@?*.service/payload)
+                container=${before#systemd-nspawn@}
+                container=${container%.service}
+                ;;
+        esac
+        [ -z "$container" ] || break
+        before=$part
+    done
+    # A "-" in a name, as systemd.unit(5) writes it.
+    while :; do
+        case $container in *'\x2d'*) container=${container%%'\x2d'*}-${container#*'\x2d'} ;; *) break ;; esac
+    done
+    [ -n "$container" ]
+}
+
+first_pids=$(readlink "$proc/1/ns/pid" 2>/dev/null)
+first_mounts=$(readlink "$proc/1/ns/mnt" 2>/dev/null)
+
+# True if process $1 has PIDs of its own, or another root in mounts of its own: mounts alone are what ip-netns(8) gives
+# too. Not known is no.
+is_elsewhere() {
+    [ -n "$first_pids" ] && there=$(readlink "$proc/$1/ns/pid" 2>/dev/null) && [ -n "$there" ] || return 1
+    [ "$there" = "$first_pids" ] || return 0
+    there=$(readlink "$proc/$1/ns/mnt" 2>/dev/null)
+    [ "$there" != "$first_mounts" ] && [ -e "$proc/1/root/." ] && [ -e "$proc/$1/root/." ] || return 1
+    # shellcheck disable=SC3013 # dash, bash and busybox know -ef
+    ! [ "$proc/$1/root/." -ef "$proc/1/root/." ]
+}
+
+# The processes from $self upwards, without the daemon that started them all: it is a service like any other.
+own=' '
+walk=${self:-0}
+while [ "$walk" -gt 1 ] && parent_of "$walk"; do
+    if [ "$parent" -le 1 ] && [ "$walk" != "$self" ]; then break; fi
+    own="$own$walk "
+    walk=$parent
+done
+
+# True if process $1, started as $command, is chef-client: the program or the script that ruby runs, as root.
+is_chef() {
+    rest=${command#* }
+    for word in "${command%% *}" "${rest%% *}"; do
+        case ${word##*/} in
+            chef-client | cinc-client)
+                uid_of "$1"
+                [ "$uid" = 0 ] && return 0
+                ;;
+        esac
+    done
+    return 1
+}
+
+# True if $group is below what logind calls a session or a user manager. What a user's own systemd runs, and goes on
+# running while the user lingers (user@1000.service/app.slice/x.service), is the user's to restart and no unit of ours.
+is_users() {
+    case $group in /user.slice/user-*.slice/*) ;; *) return 1 ;; esac
+}
+
+# A login: a session's, or what hangs below a connection's own sshd, which is root's (sshd-session since OpenSSH 9.8;
+# before, an sshd whose parent is the listening sshd).
 is_session() {
-    case $group in /user.slice/user-*.slice/*) return 0 ;; esac
+    is_users && return 0
     case $unit in ssh@* | sshd@*) return 0 ;; esac
     walk=$1
     while [ "$walk" -gt 1 ]; do
@@ -201,18 +346,21 @@ names_it() {
     case $script in '' | *[!A-Za-z0-9_.@-]*) script='' && return 1 ;; esac # a second one has a newline before it
 }
 
-# The beginning of process $1's command line: it may be megabytes long.
-beginning_of() {
-    dd if="$proc/$1/cmdline" bs=600 count=1 2>/dev/null
-}
-
-# The kind of process $1 in $kind, its service in $service.
+# The kind of process $1, started as $command, in $kind, its service or container in $service.
 classify() {
-    service=
-    unit_of "$1" || unit=
-    if [ "$1" = 1 ]; then
-        kind=init
-    elif is_own "$1"; then
+    service='' kind=orphan
+    case $own in *" $1 "*) kind=own ;; esac
+    [ "$1" = 1 ] && kind=init
+    [ "$kind" = orphan ] || return 0
+    if is_in_container "$1"; then
+        kind=container service=$container
+        return
+    fi
+    unit_of "$1" || unit=''
+    # A unit may have PIDs or a root of its own, systemd.exec(5), and so may a program in a session.
+    if [ -z "$unit" ] && ! is_users && is_elsewhere "$1"; then
+        kind=container
+    elif is_chef "$1"; then
         kind=own
     elif is_session "$1"; then
         kind=session
@@ -221,34 +369,80 @@ classify() {
         case $unit in systemd-journald | systemd-logind) kind=init ;; esac
     elif script_of "$1"; then
         kind=service service=$script
-    else
-        kind=orphan
     fi
 }
 
-users=' '
-while IFS=: read -r name _ number _; do users="$users$number=$name "; done 2>/dev/null <"$root/etc/passwd" || :
+# Part of probe.sh: what a mapped library file is, asked of /proc/PID/map_files, which leads to a deleted file too but
+# which root alone may open, proc(5). Nothing is believed of a file that cannot be read.
 
-# The login name of process $1's real user in $user, its number where it has no name.
-user_of() {
-    uid_of "$1"
-    user=$uid
-    case $users in
-        *" $user="*)
-            known=${users#*" $user="}
-            user=${known%%" "*}
+me=$(id -u 2>/dev/null)
+# A file on a file system that hangs holds nobody for longer than this; an older BusyBox's timeout takes other words.
+limit='timeout -s KILL 2'
+$limit true 2>/dev/null || limit=''
+compared=0 same=$newline other=$newline
+texts=0 told=$newline
+
+# True if the deleted file $3 (device:inode) that process $1 maps at $2 is, byte for byte, what this machine has at its
+# path $4 now: a package that was installed again. Asked once a file, of at most 50.
+is_there_again() {
+    case $same in *"$newline$3 $4$newline"*) return 0 ;; esac
+    case $other in *"$newline$3 $4$newline"*) return 1 ;; esac
+    [ "$compared" -lt 50 ] && [ -L "$proc/$1/map_files/$2" ] || return 1
+    compared=$((compared + 1))
+    if is_of_root "$4" && $limit cmp -s "$proc/$1/map_files/$2" "$root$4" 2>/dev/null; then
+        same="$same$3 $4$newline"
+        return 0
+    fi
+    other="$other$3 $4$newline"
+    return 1
+}
+
+# True if $1 is a file of at most 64 MB whose place nobody but root can give to another: what a user put there could be
+# a pipe by the time it is opened, and hold the probe for ever.
+is_of_root() {
+    step=$root/
+    rest=${1#/}
+    set -- "$step"
+    while [ -n "$rest" ]; do
+        step=${step%/}/${rest%%/*}
+        set -- "$@" "$step"
+        case $rest in */*) rest=${rest#*/} ;; *) rest='' ;; esac
+    done
+    # shellcheck disable=SC2012 # in the order of their names, so that the file is the last
+    $limit ls -dln "$@" 2>/dev/null | {
+        steps=0 type='' length=0
+        while read -r mode _ owner _ size _; do
+            case $mode in d????-??-* | -????-??-*) ;; *) exit 1 ;; esac
+            [ "$owner" = 0 ] || [ "$owner" = "$me" ] || exit 1
+            steps=$((steps + 1)) type=${mode%"${mode#?}"} length=$size
+        done
+        [ "$steps" = "$#" ] && [ "$type" = - ] && [ "$length" -le 67108864 ]
+    }
+}
+
+# What the file $3 (device:inode) that process $1 maps at $2 says of itself, in $text: "OpenSSL 3.0.20 7 Apr 2026" and,
+# because a distribution's mended build says the same, when it was built. Its first 16 MB are read, once a file, of at
+# most 20 files.
+text_of() {
+    text=''
+    case $told in
+        *"$newline$3="*)
+            text=${told#*"$newline$3="}
+            text=${text%%"$newline"*}
+            return
             ;;
     esac
-}
-
-# What process $1 was started as, in $command, printable ASCII; its name in brackets where it has no arguments left.
-command_of() {
-    command=$(beginning_of "$1" | tr '\000' ' ' | tr -c ' -~' '?')
-    command=${command%"${command##*[! ]}"}
-    if [ -z "$command" ]; then
-        name_of "$1"
-        command="[$(printf %s "$name" | tr -c ' -~' '?')]"
-    fi
+    [ "$texts" -lt 20 ] && [ -L "$proc/$1/map_files/$2" ] || return
+    texts=$((texts + 1))
+    text=$(
+        $limit dd if="$proc/$1/map_files/$2" bs=65536 count=256 2>/dev/null | tr -c ' -~' '\n' |
+            grep -E -e '^built on: ' -e 'OpenSSL [0-9]' |
+            sed -n -e 's/^\(built on: [A-Z][a-z][a-z] [A-Z][a-z][a-z] [A-Za-z0-9: ]\{1,30\}\)$/\1/p' \
+                -e 's/^.*\(OpenSSL [0-9][0-9A-Za-z.+-]\{1,30\}  *[0-9]\{1,2\} [A-Z][a-z][a-z] [0-9]\{4\}\).*$/\1/p' |
+            sort -u | sed -e '3,$d' -e '$!s/$/,/' | tr '\n' ' '
+    )
+    text=${text% }
+    told="$told$3=$text$newline"
 }
 
 stems=
@@ -257,11 +451,19 @@ for stem in ${PROBE_LIBRARIES:-libssl libcrypto}; do
     stems="$stems${stems:+|}$(printf %s "$stem" | sed 's/[+.]/\\&/g')"
 done
 # NSS has a libssl3.so: the stem must end at ".so", or at the hash that Python wheels put in between.
-pattern="/($stems)(-[0-9a-f]+)?\\.so[^/]* \\(deleted\\)\$"
+file="/($stems)(-[0-9a-f]+)?\\.so[^/]*"
+# Every mapping of a deleted file, and that of the beginning of any other.
+deleted="$file \\(deleted\\)\$"
+first=" 00000000 [^ ]+ [0-9]+ +(/.*)?$file\$"
+
+# What no upgrade replaces under a process.
+elsewhere='/(memfd:|SYSV|dev/|tmp/|var/tmp/)'
+# Where a distribution keeps libraries, ld.so(8): the directories, a multiarch one in them, one for better processors.
+home='/(usr/)?lib(32|64|x32)?/([^/]+-linux-[^/]+/)?((glibc-hwcaps/[^/]+|i[3-6]86|cmov|neon|nosegneg|sse2|tls|vfp)/)*[^/]+$'
 
 # xargs(1) ends with 123 where a grep found nothing or a process was gone, and with more where none could be started.
 found=$(
-    printf '%s\n' "$proc"/[0-9]*/maps | xargs grep -E -e "$pattern" /dev/null 2>/dev/null
+    printf '%s\n' "$proc"/[0-9]*/maps | xargs grep -E -e "$deleted" -e "$first" /dev/null 2>/dev/null
     printf '\nstatus %s\n' "$?"
 )
 case ${found##*status } in
@@ -269,27 +471,56 @@ case ${found##*status } in
     *) printf 'probe: grep could not look into %s\n' "$proc" >&2 && exit 2 ;;
 esac
 
-printf 'styptic-probe 1\n'
+# Prints what is known of process $last, whose $library is stale.
+tell() {
+    [ -n "$library" ] || return 0
+    if [ "$listed" -ge "$most" ]; then
+        more=$((more + 1))
+        return
+    fi
+    listed=$((listed + 1))
+    command_of "$last"
+    classify "$last"
+    user_of "$last"
+    since_of "$last"
+    printf 'stale\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.300s\n' \
+        "$last" "$kind" "$service" "$user" "$library" "$since" "$build" "$command"
+}
+
+# Prints a copy of its own that process $1 maps at $2: file $3 (device:inode), path $4.
+tell_copy() {
+    case $copied in *"$newline$4$newline"*) return ;; esac
+    [ "$copies" -lt "$most_copies" ] || return 0
+    copies=$((copies + 1)) copied="$copied$4$newline"
+    text_of "$1" "$2" "$3"
+    printf 'own-copy\t%s\t%s\t%s\n' "$1" "$4" "$text"
+}
+
+# Lines of grep's become "PID stale|own ADDRESSES DEVICE:INODE PATH"; map_files writes addresses without leading zeros.
+line='^[^:]*/\([0-9][0-9]*\)/maps:0*\([0-9a-f]*\)-0*\([0-9a-f]*\) [^ ]* [^ ]* \([^ ]*\) \([0-9]*\)  *\(/.*\)'
+printf 'styptic-probe 2\n'
 printf '%s\n' "$found" |
     tr -c ' -~\n' '?' |
-    sed -n -e 's|^[^:]*/\([0-9][0-9]*\)/maps:[^/]* \(/.*\) (deleted)$|\1 \2|p' |
-    grep -v -E -e '^[0-9]+ /(memfd:|SYSV|dev/|tmp/|var/tmp/)' |
-    sort -u -k1,1n -k2r |
+    sed -n -e "s|$line (deleted)\$|\\1 stale \\2-\\3 \\4:\\5 \\6|p" -e t -e "s|$line\$|\\1 own \\2-\\3 \\4:\\5 \\6|p" |
+    grep -v -E -e "^[0-9]+ stale [^ ]+ [^ ]+ $elsewhere" -e "^[0-9]+ own [^ ]+ [^ ]+ $home" |
+    sort -u -k1,1n -k2,2r -k5r |
     {
-        last='' listed=0 more=0
-        while read -r pid library; do
-            [ "$pid" != "$last" ] || continue # libssl sorts before libcrypto here and tells more
-            last=$pid
-            if [ "$listed" -ge "$most" ]; then
-                more=$((more + 1))
+        last='' library='' build='' listed=0 more=0 copies=0 copied=$newline
+        while read -r pid what at number path; do
+            if [ "$what" = own ]; then
+                tell_copy "$pid" "$at" "$number" "$path"
                 continue
             fi
-            listed=$((listed + 1))
-            command_of "$pid"
-            classify "$pid"
-            user_of "$pid"
-            printf 'stale\t%s\t%s\t%s\t%s\t%s\t%.300s\n' "$pid" "$kind" "$service" "$user" "$library" "$command"
+            if [ "$pid" != "$last" ]; then
+                tell
+                last=$pid library='' build=''
+            fi
+            is_there_again "$pid" "$at" "$number" "$path" && continue
+            library=${library:-$path} # libssl sorts before libcrypto here and tells more
+            text_of "$pid" "$at" "$number"
+            [ "${#text}" -le "${#build}" ] || build=$text # but libcrypto knows when it was built
         done
+        tell
         [ "$more" = 0 ] || printf 'more\t%s\n' "$more"
     }
 

@@ -15,6 +15,33 @@ module OpensslPatch
       rows.values.map { |row| [row['names'].find { |name| exist?(name) }, row] }.select(&:first).to_h
     end
 
+    # Returns the names of those that have a step; of those whose first one is `first` where that is given.
+    def self.refreshable(services, first = nil)
+      services.select { |_, row| (step = row['steps'].to_a.first) && (!first || step['do'] == first) }.keys
+    end
+
+    # True if the service manager says that the service runs.
+    def self.running?(name)
+      words = systemd? ? %W(systemctl is-active --quiet #{name}.service) : %W(/etc/init.d/#{name} status)
+      !Command.run(*words).error?
+    end
+
+    # Returns the PID file by which systemd finds the unit's main process; nil where it does not, or does not run here.
+    def self.pid_file(name)
+      return unless systemd?
+
+      said = Command.run('systemctl', 'show', '-p', 'PIDFile', "#{name}.service").stdout[/^PIDFile=(.+)$/, 1]
+      said && ::File.expand_path(said, '/run') # systemd.service(5): a relative one is below /run
+    end
+
+    # Returns the name by which the rows know a process's service, an instance by its template's; PID 1 is `init`. A
+    # container gets one that no row has: it may be called as a service is.
+    def self.name(process)
+      return "container #{process['service']}" if process['kind'] == 'container'
+
+      process['pid'] == '1' ? 'init' : process['service'].sub(/@.*/, '')
+    end
+
     # Returns the names of journald and logind where systemd runs them.
     def self.journal_and_login
       systemd? ? JOURNAL_AND_LOGIN : []
@@ -29,6 +56,8 @@ module OpensslPatch
       name = process['service']
       if process['kind'] == 'init' && name.empty?
         systemd? ? 'systemctl daemon-reexec' : 'reboot'
+      elsif process['kind'] == 'container'
+        name.empty? ? "rebuild or restart the container of PID #{process['pid']}" : "rebuild or restart the container #{name}"
       elsif name.empty?
         "restart PID #{process['pid']} of #{process['user']}"
       else

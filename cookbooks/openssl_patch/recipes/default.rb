@@ -2,8 +2,8 @@
 # Cookbook:: openssl_patch
 # Recipe:: default
 #
-# Upgrades OpenSSL's packages, reloads the services that use them, and restarts those that a reload left with the old
-# library. See README.md for what it records.
+# Upgrades OpenSSL's packages, reloads the services for which that is enough, and refreshes whatever still runs the old
+# library in the gentlest way that gets rid of it. See README.md for what it records.
 
 settings = node['openssl_patch']
 state = OpensslPatch::STATE
@@ -37,7 +37,7 @@ cookbook_file OpensslPatch::Probe::SCRIPT do
   mode '0700'
 end
 
-(services.keys + OpensslPatch::Services.journal_and_login).each do |name|
+(OpensslPatch::Services.refreshable(services) + OpensslPatch::Services.journal_and_login).each do |name|
   service OpensslPatch::Run.resource(name) do
     service_name name
     supports status: true, restart: true, reload: true
@@ -60,7 +60,7 @@ unless packages.empty?
     elsif platform_family?('rhel', 'fedora', 'amazon')
       flush_cache [:before]
     end
-    services.each_key { |name| notifies :reload, "service[#{OpensslPatch::Run.resource(name)}]", :delayed }
+    OpensslPatch::Services.refreshable(services, 'reload').each { |name| notifies :reload, "service[#{OpensslPatch::Run.resource(name)}]", :delayed }
   end
 end
 

@@ -21,8 +21,13 @@ module OpensslPatch
       @started = Time.now.utc
       @stale_before = []
       @stale_after = []
+      @own_copies = []
       @reloaded = []
       @restarted = []
+      @upgraded = []
+      @ended = []
+      @tested = {}
+      @hurdles = {}
       @reexecuted = false
       @failures = []
     end
@@ -40,15 +45,7 @@ module OpensslPatch
 
     # True if a service's own configuration test passes, or it has none: who would not come up again is left running.
     def configured?(name)
-      test = @services.fetch(name, {})['test'].to_a
-      return true if test.empty?
-
-      answer = Command.run(*test)
-      failed(name, "its configuration test failed: #{Command.words(answer.stderr + answer.stdout, 3)}") if answer.error?
-      !answer.error?
-    rescue SystemCallError, Mixlib::ShellOut::CommandTimeout => e
-      failed(name, "its configuration test cannot be run: #{e.message}")
-      false
+      @tested.fetch(name) { @tested[name] = passes?(name, @services.fetch(name, {})['test'].to_a) }
     end
 
     # Hears of every resource that changed something, and keeps what was done to services.
@@ -58,14 +55,18 @@ module OpensslPatch
       { reload: @reloaded, restart: @restarted }.fetch(action, []).push(resource.service_name).uniq!
     end
 
-    # Refreshes what is stale, the gentlest way first, and looks again after each. What the data does not name is left
-    # alone. Raises, after all the others had their turn, when a service could not be refreshed.
+    # Takes the steps of each stale service, the gentlest first, and looks again after each: only who is still stale gets its
+    # next one. What the data does not name is left alone. Raises, after all the others had their turn, when a service could
+    # not be refreshed.
     def refresh
-      each_service(settled) { |name, row| act(name, :reload) if row['reload_is_enough'] && !@reloaded.include?(name) }
-      each_service(settled) { |name, row| act(name, :restart) if row['restart'] }
-      refresh_init(settled)
-      settled
-      raise "openssl_patch: #{@failures.join('; ')}" unless @failures.empty?
+      left = @services.map { |name, row| [name, row['steps'].to_a.dup] }.to_h
+      found = drained(@reloaded.map { |name| [name, left.fetch(name, []).shift] }.to_h)
+      until (turn = due(found, left)).empty?
+        found = drained(turn.select { |name, step| take(name, step, found) })
+      end
+      found = settled(refresh_init(found))
+      @upgraded.each { |name| act(name, 'restart') unless Services.running?(name) }
+      conclude(found)
     end
 
     # Says in words which process is stale.
@@ -89,53 +90,127 @@ module OpensslPatch
 
     private
 
-    def stale
-      Probe.stale(@settings['libraries'])
+    def passes?(name, test)
+      return true if test.empty?
+
+      answer = Command.run(*test)
+      failed(name, "its configuration test failed: #{Command.words(answer.stderr + answer.stdout, 3)}") if answer.error?
+      !answer.error?
+    rescue SystemCallError, Mixlib::ShellOut::CommandTimeout => e
+      failed(name, "its configuration test cannot be run: #{e.message}")
+      false
     end
 
-    # Returns what stays stale once the old processes of what was refreshed, by what is known to be enough, had time to go.
-    def settled
-      limit = Time.now + @settings['settle_seconds']
-      enough = @restarted + @reloaded.select { |name| @services.fetch(name, {})['reload_is_enough'] }
+    def stale
+      found = Probe.look(@settings['libraries'])
+      @own_copies = found['own_copies']
+      found['stale']
+    end
+
+    # Returns what stays stale once the old processes of services had the time that the step taken for each gives them.
+    def settled(steps)
+      started = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+      pause = 0.1
       loop do
         @stale_after = stale
         found = Probe.counted(@stale_after)
-        return found if Time.now > limit || (found.map { |process| process['service'] } & enough).empty?
+        passed = Process.clock_gettime(Process::CLOCK_MONOTONIC) - started
+        still = found.map { |process| Services.name(process) }
+        return found unless still.any? { |name| steps[name] && passed < patience(steps[name]) }
 
-        sleep 0.2
+        sleep pause
+        pause = [pause * 2, 1].min
       end
     end
 
-    # Yields each service that is stale and in the data, once: the name it has here, and its row.
-    def each_service(processes)
-      names = processes.map { |process| process['service'].sub(/@.*/, '') }.uniq
-      names.each { |name| yield name, @services[name] if @services.key?(name) }
+    def patience(step)
+      @settings[step['end'] ? 'drain_seconds' : 'settle_seconds']
     end
 
-    def refresh_init(processes)
-      init = processes.select { |process| process['kind'] == 'init' }
-      return if init.empty? || !Services.systemd?
+    # Returns what stays stale after these steps, and ends old processes that serve somebody for longer than they may: where
+    # the main process is a new one the service goes on without them.
+    def drained(steps)
+      found = settled(steps)
+      late = steps.select { |name, step| step && step['end'] && !pids(found, name).empty? }.select do |name, step|
+        main = PidFile.pid(Services.pid_file(name) || step['pid_file'])
+        main && !pids(found, name).include?(main)
+      end
+      return found if late.empty?
 
-      if init.any? { |process| process['pid'] == '1' }
-        attempt('re-execution of systemd') do
+      late.each do |name, step|
+        attempt(name, "end of #{name}'s old processes", gentle: true) { pids(found, name).each { |pid| finish(pid, step['end']) } }
+        @ended << name
+      end
+      settled(late.keys.map { |name| [name, {}] }.to_h)
+    end
+
+    def finish(pid, signal)
+      Process.kill(signal, pid)
+    rescue Errno::ESRCH
+      nil # it went with its parent
+    end
+
+    # Returns the PIDs of a service among these processes.
+    def pids(processes, name)
+      processes.select { |process| Services.name(process) == name }.map { |process| process['pid'].to_i }
+    end
+
+    # Returns the services of the data that have processes among these.
+    def names(processes)
+      processes.map { |process| Services.name(process) }.uniq & @services.keys
+    end
+
+    # Takes the next step off what is left of each stale service's. Returns name to step.
+    def due(processes, left)
+      names(processes).map { |name| [name, left[name].shift] }.select(&:last).to_h
+    end
+
+    # Returns whether the step was taken: not where the configuration test fails, nor where the step itself did.
+    def take(name, step, processes)
+      return false unless configured?(name)
+      return act(name, step['do']) unless step['do'] == 'upgrade'
+
+      attempt(name, "in-place upgrade of #{name}", gentle: true) do
+        @upgraded << name if Upgrade.new(name, step, @settings['settle_seconds']).run(pids(processes, name))
+      end
+    end
+
+    # Returns what was done to systemd and its own, as `settled` takes it.
+    def refresh_init(processes)
+      return {} unless Services.systemd?
+
+      names = processes.select { |process| process['kind'] == 'init' }.map { |process| Services.name(process) }
+      if names.include?('init')
+        attempt('init', 're-execution of systemd') do
           Command.run('systemctl', 'daemon-reexec').error!
           @reexecuted = true
         end
       end
-      (Services.journal_and_login & init.map { |process| process['service'] }).each { |name| act(name, :restart) }
+      (Services.journal_and_login & names).each { |name| act(name, 'restart') }
+      names.map { |name| [name, {}] }.to_h
     end
 
     def act(name, action)
-      attempt("#{action} of #{name}") do
-        @run_context.resource_collection.find("service[#{Run.resource(name)}]").run_action(action)
+      attempt(name, "#{action} of #{name}", gentle: action != 'restart') do
+        @run_context.resource_collection.find("service[#{Run.resource(name)}]").run_action(action.to_sym)
       end
     end
 
-    # Whatever goes wrong with one service must not keep the others on the old library.
-    def attempt(what)
+    # Whatever goes wrong with one service must not keep the others on the old library. Where a gentle step fails a harsher
+    # one may help. Returns whether it went well.
+    def attempt(name, what, gentle: false)
       yield
+      true
     rescue StandardError => e
-      @failures << "#{what} failed: #{Command.words(e.message, 4)}"
+      said = "#{what} failed: #{Command.words(e.message, 4)}"
+      gentle ? @hurdles[name] = said : @failures << said
+      Chef::Log.warn("openssl_patch: #{said}")
+      false
+    end
+
+    def conclude(processes)
+      @failures.concat(@hurdles.slice(*names(processes)).values)
+      raise "openssl_patch: #{@failures.join('; ')}" unless @failures.empty?
     end
 
     def failed(name, why)
@@ -162,14 +237,20 @@ module OpensslPatch
         'stale_before' => @stale_before,
         'stale_after' => @stale_after,
         'reloaded' => @reloaded,
+        'upgraded' => @upgraded,
+        'ended' => @ended,
         'restarted' => @restarted,
         'reexecuted' => @reexecuted,
         'not_touched' => not_touched,
+        'own_copies' => @own_copies,
       }
     end
 
     def not_touched
-      Probe.counted(@stale_after).map { |process| { 'service' => process['service'], 'command' => Services.command(process) } }.uniq
+      Probe.counted(@stale_after).map do |process|
+        because = @services.fetch(Services.name(process), {})['because']
+        { 'service' => process['service'], 'command' => Services.command(process), 'because' => because }
+      end.uniq
     end
   end
 end

@@ -56,8 +56,8 @@ def script(libraries: Iterable[str] = ()) -> bytes:
     return HEAD.encode() + probe.command(libraries).encode()
 
 
-def parse(answer: bytes, names: Iterable[str] = ()) -> Look:
-    """Return what the node said; `names` are the only packages wanted (empty: every one that is OpenSSL).
+def parse(answer: bytes) -> Look:
+    """Return what the node said.
 
     What stands before the answer (a banner, say) is passed over. Raises ProbeError for an answer that is not whole.
     """
@@ -80,7 +80,7 @@ def parse(answer: bytes, names: Iterable[str] = ()) -> Look:
         for each in found.stale if each.kind != OWN
     )
     name = clean(said.get("name", ""), 200) or None
-    return Look(int(said["uid"]), name, said.get("client"), packages.parse(lines, names), stale, found.unread)
+    return Look(int(said["uid"]), name, said.get("client"), packages.parse(lines), stale, found.unread)
 
 
 def named(stale: Sequence[dict]) -> str:

@@ -293,6 +293,6 @@ def refresh(now: Look, result: Result | None) -> str:
     commands = list(dict.fromkeys(each["command"] for each in result.not_touched)) if result else []
     if commands:
         return "; ".join(commands[:10])
-    if result is None:
-        return "patch it: services that the data names are restarted"
+    if result is None and any(each["kind"] in ("service", "init") for each in now.counted):
+        return "patch it: services that the data names are refreshed"
     return "restart them, or reboot the node" if all(each["kind"] != "init" for each in now.counted) else "reboot it"

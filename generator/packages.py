@@ -28,15 +28,14 @@ ABSENT = frozenset({"not-installed", "config-files"})
 VERSION = re.compile(r"[A-Za-z0-9.+~^_:-]{1,250}", re.ASCII)
 
 
-def parse(lines: Iterable[str], names: Iterable[str] = ()) -> dict[str, str]:
+def parse(lines: Iterable[str]) -> dict[str, str]:
     """Return {binary package: full version} of the OpenSSL packages in what SCRIPT printed.
 
-    `names` are the only ones wanted; empty keeps every one that is OpenSSL on some release, because what an upgrade of
-    the release left behind is OpenSSL too. Versions are dpkg's, or rpm's as epoch:version-release. Of a package that is
-    there twice (two architectures, an rpm transaction that broke off) the older one counts. Raises ProbeError where no
-    package manager gave a whole answer, or an impossible one.
+    Every package that is OpenSSL on some release is kept, because what an upgrade of the release left behind is OpenSSL
+    too. Versions are dpkg's, or rpm's as epoch:version-release. Of a package that is there twice (two architectures, an
+    rpm transaction that broke off) the older one counts. Raises ProbeError where no package manager gave a whole
+    answer, or an impossible one.
     """
-    wanted = set(names)
     found: dict[str, str] = {}
     whole = False
     for line in lines:
@@ -45,7 +44,7 @@ def parse(lines: Iterable[str], names: Iterable[str] = ()) -> dict[str, str]:
         if fields[0] != "package" or len(fields) != 5:
             continue
         _, manager, name, version, status = fields
-        if status.rpartition(" ")[2] in ABSENT or not (name in wanted if wanted else platforms.is_openssl(name)):
+        if status.rpartition(" ")[2] in ABSENT or not platforms.is_openssl(name):
             continue
         version = version.replace("(none):", "0:", 1)
         if not VERSION.fullmatch(version):

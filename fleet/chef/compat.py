@@ -1,9 +1,9 @@
 """The one place that imports PyChef: 0.3.0, unmodified, on Pythons it was never written for.
 
-PyChef (https://pypi.org/project/PyChef/) was last released in 2017. It takes abstract classes from `collections`
-(gone since Python 3.10), binds libcrypto by ctypes through `platform.linux_distribution` (gone since 3.8), and wants
-`pkg_resources`. Here its module `chef.rsa` is replaced by one on `cryptography`, and the missing names are lent while
-it is being imported, then taken back. Everybody else says `from fleet.chef.compat import chef`.
+PyChef was last released in 2017. It takes abstract classes from `collections` (gone since Python 3.10), binds libcrypto
+by ctypes through `platform.linux_distribution` (gone since 3.8), and wants `pkg_resources`. Here its module `chef.rsa`
+is replaced by one on `cryptography`, and the missing names are lent while it is being imported, then taken back.
+Everybody else says `from fleet.chef.compat import chef`.
 """
 
 import collections

@@ -35,7 +35,7 @@ class Check:
 class Outcome:
     """How a node ended: its line in the report, the checks of its proof, and what a person has to do, if anything.
 
-    `converged` is whether chef-client was started on it: a canary that was not proves nothing.
+    `converged` is whether chef-client was started on it, and may therefore still run there.
     """
 
     record: NodeRecord

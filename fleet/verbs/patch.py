@@ -14,6 +14,7 @@ OWN = {
     "run_lock_timeout": "Seconds to wait for a chef-client that already runs on a node (default 600)",
     "yes": "Do not ask; without a terminal nothing is changed unless this is given",
 }
+LIVE = {"live": "Ask each node's TLS services from here too: protocol, certificate, Heartbleed itself"}
 
 
 @verb(
@@ -37,11 +38,7 @@ def patch(
     package is vulnerable and no service still runs the old library.
     Exit codes: 0 all good, 2 a node is not, 3 stopped, 10 no node matched, 1 wrong usage.
     """
-    flags = dict(locals())
-    flags.pop("context")
-    settings = shared.settings_of(context, flags)
-    advisories = shared.advisories_of(settings)
-    shared.make_report_directory(settings)
+    settings, advisories = shared.told(**locals())
     from fleet import plan as planning
     from fleet import push
     from fleet.journal import Journal, default_path
@@ -57,8 +54,6 @@ def patch(
                 pushed = push.push(shop.server, shop.config, advisories, environments, settings.accept_unpinned)
             url = shop.server.url
         return rolling.roll(settings, ways, journal, url, advisories, made, pushed)
-
-LIVE = {"live": "Ask each node's TLS services from here too: protocol, certificate, Heartbleed itself"}
 
 
 @verb(
@@ -80,11 +75,7 @@ def verify(
     With --live it also asks what answers TLS there from here, by sslyze (installed into .venv-live when first used).
     Exit codes: 0 all good, 2 a node is not, 10 no node matched, 1 wrong usage.
     """
-    flags = dict(locals())
-    flags.pop("context")
-    settings = shared.settings_of(context, flags)
-    advisories = shared.advisories_of(settings)
-    shared.make_report_directory(settings)
+    settings, advisories = shared.told(**locals())
     from fleet import plan as planning
     from fleet.journal import Journal, default_path
     from fleet.live import asker

@@ -111,12 +111,22 @@ def nodes_of(server, settings: Settings) -> list[Node]:
     return found
 
 
+def told(context, **flags) -> tuple[Settings, list]:
+    """Return the settings and advisories of a verb that leaves a report, whose directory is made now."""
+    settings = settings_of(context, flags)
+    advisories = advisories_of(settings)
+    make_report_directory(settings)
+    return settings, advisories
+
+
 def heading(server, settings: Settings, made: Plan, advisories: Sequence) -> Iterator[str]:
     """Yield what a patch of this plan is about, a line each."""
     first = f", first {clean(made.asked[0].name, 100)} alone" if made.asked else ""
     yield f"Chef server  {clean(server.url)}"
     yield f"whom         {clean(settings.whom)}"
-    yield f"advisories   {', '.join(clean(each.id) for each in advisories)}"
+    for number, each in enumerate(advisories):
+        equipment = " (lab equipment)" if each.lab else ""
+        yield f"{'' if number else 'advisories':12} {clean(each.id)}: {clean(each.title)}{equipment}"
     yield f"nodes        {len(made.asked)} to connect to{first}; {len(made.left_out)} left out"
     yield f"converge     {'whole run lists' if settings.full_run else 'recipe[openssl_patch] alone'}"
 

@@ -79,7 +79,8 @@ def test_anything_else_changes_nothing(answered, typed, settings):
 def test_what_is_agreed_to_is_shown(answered):
     seen = answered(b"yes\n", Settings(env="production", full_run=True))
     for line in (
-        "Chef server  https://chef.example/organizations/ops", "whom         production", "advisories   CVE-2014-0160",
+        "Chef server  https://chef.example/organizations/ops", "whom         production",
+        "advisories   CVE-2014-0160: Heartbleed: a TLS heartbeat makes OpenSSL send back memory of its process",
         "nodes        2 to connect to, first web1 alone; 1 left out", "converge     whole run lists",
         "Patch them? Type yes to go on: ",
     ):

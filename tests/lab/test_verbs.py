@@ -5,26 +5,14 @@ import shutil
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from fleet.push import COOKBOOK
+from lab import advisory, mirror
 from lab.host import ROOT
 
-TOML = """
-id = "LAB-VERBS"
-title = "Lab equipment: an advisory that no other test renders"
-coverage = "nothing"
-libraries = ["libssl", "libcrypto"]
-services = ["nginx"]
-lab = true
-[[fixed]]
-distro = "debian"
-release = "bookworm"
-package = "openssl"
-version = "999"
-source = "lab equipment"
-"""
 LOG = "/run/sshd-connections.log"
 
 
@@ -35,7 +23,8 @@ def watched(operator, uploads):
     operator.lab.add("verbs-1", environment="verbs")
     operator.sh("verbs-1", f"echo 'SSHD_OPTS=\"-E {LOG} -o LogLevel=VERBOSE\"' >/etc/default/ssh; service ssh restart")
     operator.indexed("verbs-1")
-    (operator.home / "verbs.toml").write_text(TOML)
+    unheard_of = advisory.text(replace(mirror.read(), newer="999")).replace("LAB-CURRENT", "LAB-VERBS")
+    (operator.home / "verbs.toml").write_text(unheard_of)
     yield {"KNIFE_HOME": operator.settings("verbs")}, ("--advisory", str(operator.home / "verbs.toml"))
     operator.lab.remove("verbs-1")
     operator.chef.delete("/environments/verbs")

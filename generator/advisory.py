@@ -5,57 +5,31 @@ import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from generator import platforms, services, versions
+from generator import platforms, rows, services
 from generator.errors import AdvisoryError
-from generator.table import NAME, Table
+from generator.platforms import Release
+from generator.rows import Fixed, NeverFixed, NotAffected, Package, Upstream
+from generator.table import Table
 
 SHIPPED = Path(__file__).parent / "advisories"
+ALL = "all"  # every shipped one, in place of their names
+#: What helps a process that runs the old code: its service's refresh, the machine's restart, or nothing is needed.
+RESTARTS = ("service", "reboot", "none")
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_OPENSSL = {"libssl", "libcrypto"}
 
 
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """OpenSSL's own releases: `affected` are first and last of each branch, inclusive; `fixed` the first without it."""
-
-    affected: tuple[tuple[str, str], ...]
-    fixed: tuple[str, ...]
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fixed:
-    """One row: `version` of the source package is the first of that release with the fix.
-
-    It is dpkg's, or rpm's as epoch:version-release, where no epoch is 0. A release is one that
-    generator.platforms.release_of gives, or a stream of it (`6.4-eus`).
-    """
-
-    distro: str
-    release: str
-    package: str
-    version: str
-    advisory: str | None
-    source: str
-    source_kind: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class NotAffected:
-    """One row: that release's package never had the fault. `6.0..6.4` are these minor releases, both included."""
-
-    distro: str
-    release: str
-    package: str
-    reason: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Advisory:
-    """What is known of one vulnerability, with its sources; `lab` marks equipment that is no published advisory."""
+    """What is known of one vulnerability, with its sources; `lab` marks equipment that is no published advisory.
+
+    `packages` are the binary packages of source packages that generator.platforms does not know. `latest` marks the one
+    that stands for none: day zero, when no advisory says yet which version has the fix.
+    """
 
     id: str
     title: str
@@ -70,25 +44,71 @@ class Advisory:
     fixed: tuple[Fixed, ...]
     not_affected: tuple[NotAffected, ...]
     path: Path
+    never_fixed: tuple[NeverFixed, ...] = ()
+    packages: tuple[Package, ...] = ()
+    restart: str = RESTARTS[0]
+    latest: bool = False
 
     def __hash__(self) -> int:
         return hash((self.id, self.path))
+
+    @cached_property
+    def openssl(self) -> bool:
+        """True where it is about OpenSSL, whose packages generator.platforms knows on every release."""
+        return not _OPENSSL.isdisjoint(self.libraries)
+
+    @cached_property
+    def named(self) -> frozenset[str]:
+        """The binary packages that its own tables name, on whatever release."""
+        return frozenset(name for row in self.packages for name in row.binary)
+
+    def concerns(self, package: str) -> bool:
+        """Return whether it speaks of this binary package on some release."""
+        return package in self.named or (self.openssl and platforms.is_openssl(package))
+
+    def binaries(self, release: Release, source: str) -> tuple[str, ...]:
+        """Return the binary packages of a source package on a release, () for none known; its own tables come first."""
+        tables = [row for row in self.packages if (row.distro, row.package) == (release.distro, source)]
+        for wanted in (release.release, platforms.stream_of(release.release)[0], None):
+            for row in tables:
+                if row.release == wanted:
+                    return row.binary
+        return platforms.binary_packages(release, source) if self.openssl else ()
+
+
+def latest(libraries: Sequence[str] = ("libssl", "libcrypto")) -> Advisory:
+    """Return what stands in for an advisory on day zero: no row, so that nothing is called fixed or vulnerable by it.
+
+    A node is then patched to the newest its repositories offer, and generator.versions.newest says just that.
+    """
+    return Advisory(
+        id="latest", title="the newest that each node's repositories offer, before any advisory names a version",
+        aliases=(), severity=None, coverage="no advisory, so no version is known to have the fix",
+        libraries=tuple(libraries), services=tuple(sorted(services.load())), follow_up=None, lab=False, upstream=None,
+        fixed=(), not_affected=(), path=Path(os.devnull), latest=True,
+    )
+
+
+def shipped() -> list[Path]:
+    """Return the files of the advisories that come with this checkout, by name."""
+    return sorted(SHIPPED.glob("*.toml"))
 
 
 def load(names: Sequence[str]) -> list[Advisory]:
     """Return the advisories of these names, in their order and each once.
 
-    A name is an id or an alias of a shipped advisory, in any case, or the path of a .toml file. Raises AdvisoryError
-    for a name that is none, saying which there are, and for files with mistakes, naming each by file, key and reason.
+    A name is an id or an alias of a shipped advisory, in any case, `all` for every one of them, or the path of a .toml
+    file. Raises AdvisoryError for a name that is none, saying which there are, and for files with mistakes, naming each
+    by file, key and reason.
     """
     mistakes: list[str] = []
     found: dict[str, Advisory] = {}
     for name in names:
         try:
-            path = _path_of(name)
-            place = os.path.realpath(path)
-            if place not in found:
-                found[place] = read(path)
+            for path in shipped() if name.lower() == ALL else [_path_of(name)]:
+                place = os.path.realpath(path)
+                if place not in found:
+                    found[place] = read(path)
         except AdvisoryError as error:
             mistakes.append(str(error))
     files: dict[str, Path] = {}
@@ -114,14 +134,18 @@ def read(path: Path) -> Advisory:
 def _path_of(name: str) -> Path:
     if name.lower().endswith(".toml") and "\0" not in name:
         return Path(os.path.expanduser(name))  # pathlib's raises for a user who does not exist
-    shipped = sorted(SHIPPED.glob("*.toml"))
-    called = {path: [path.stem, *_aliases(path)] for path in shipped}
-    for path, names in called.items():
-        if name.lower() in (each.lower() for each in names):
+    files = shipped()
+    for path in files:
+        if name.lower() == path.stem.lower():
             return path
-    known = ", ".join(" or ".join(names) for names in called.values()) or "none"
+    called = {path: _aliases(path) for path in files}
+    for path, aliases in called.items():
+        if name.lower() in (each.lower() for each in aliases):
+            return path
+    known = ", ".join(" or ".join((path.stem, *aliases)) for path, aliases in called.items()) or "none"
     raise AdvisoryError(
-        f"there is no advisory {name!r}; there is {known}, and your own is named by its path, which ends in .toml"
+        f"there is no advisory {name!r}; there is {known}, {ALL} for every one, and your own is named by its path, "
+        "which ends in .toml"
     )
 
 
@@ -143,94 +167,53 @@ def _toml(path: Path) -> dict:
 
 
 def _advisory(table: Table, path: Path) -> Advisory:
+    libraries = table.words("libraries")
+    openssl = not _OPENSSL.isdisjoint(libraries)
     found = Advisory(
         id=table.text("id", pattern=_ID),
         title=table.text("title"),
         aliases=table.words("aliases", needed=False, pattern=_ID),
         severity=table.text("severity", needed=False),
         coverage=table.text("coverage", fold=True),
-        libraries=table.words("libraries"),
+        libraries=libraries,
         services=table.words("services"),
         follow_up=table.text("follow_up", needed=False, fold=True),
         lab=table.flag("lab"),
-        upstream=_upstream(table.table("upstream")),
-        fixed=tuple(_fixed(row) for row in table.tables("fixed")),
-        not_affected=tuple(_not_affected(row) for row in table.tables("not_affected")),
+        upstream=rows.upstream(table.table("upstream"), openssl),
+        fixed=tuple(rows.fixed(row) for row in table.tables("fixed")),
+        not_affected=tuple(rows.not_affected(row) for row in table.tables("not_affected")),
         path=path,
+        never_fixed=tuple(rows.never_fixed(row) for row in table.tables("never_fixed")),
+        packages=tuple(rows.package(row) for row in table.tables("package")),
+        restart=table.choice("restart", RESTARTS),
     )
     table.done()
     known = services.load()
     for name in found.services:
         if name not in known:
             table.wrong("services", f"{name!r} is not in services.toml, which has {', '.join(sorted(known))}")
-    if not found.fixed and not found.not_affected and found.upstream is None:
-        table.wrong("fixed", "is missing; without a [[fixed]], a [[not_affected]] or an [upstream] nothing is said")
-    spoken_for = {(row.distro, row.release, row.package) for row in found.fixed}
-    for number, row in enumerate(found.not_affected, 1):
-        if (row.distro, row.release, row.package) in spoken_for:
-            table.wrong(f"[[not_affected]] {number} release", f"{row.distro} {row.release} is in a [[fixed]] row too")
+    if not found.fixed and not found.not_affected and not found.never_fixed and found.upstream is None:
+        table.wrong("fixed", "is missing; without a [[fixed]], a [[not_affected]], a [[never_fixed]] or an [upstream] "
+                    "nothing is said")
+    _check_rows(found, table)
     return found
 
 
-def _upstream(table: Table | None) -> Upstream | None:
-    if table is None:
-        return None
-    affected, fixed = table.pairs("affected"), table.words("fixed")
-    for release in (*fixed, *(each for pair in affected for each in pair)):
-        if not _is_release(release):
-            key = "fixed" if release in fixed else "affected"
-            table.wrong(key, f"{release!r:.60} is no release of OpenSSL such as 1.0.1f or 3.0.17")
-    for first, last in affected:
-        if _is_release(first) and _is_release(last) and _later(first, last):
-            table.wrong("affected", f"{first} comes after {last}; the first release of a branch comes first")
-    found = Upstream(affected, fixed, table.text("source"))
-    table.done()
-    return found
-
-
-def _is_release(text: str) -> bool:
-    try:
-        return versions.upstream_release(text) is not None
-    except ValueError:
-        return False
-
-
-def _later(first: str, last: str) -> bool:
-    return versions.upstream_release(first) > versions.upstream_release(last)
-
-
-def _fixed(table: Table) -> Fixed:
-    distro, release, package = _release(table)
-    version = table.text("version")
-    if version is not None and distro in platforms.SCHEME:
-        try:
-            versions.parsed(platforms.SCHEME[distro], version)
-        except ValueError:
-            table.wrong("version", f"{version!r:.80} is not a version that {platforms.SCHEME[distro]} writes")
-    found = Fixed(
-        distro, release, package, version, table.text("advisory", needed=False), table.text("source"),
-        table.text("source_kind", needed=False),
-    )
-    table.done()
-    return found
-
-
-def _not_affected(table: Table) -> NotAffected:
-    found = NotAffected(*_release(table, ranges=True), table.text("reason"), table.text("source"))
-    table.done()
-    return found
-
-
-def _release(table: Table, ranges: bool = False) -> tuple[str | None, str | None, str | None]:
-    """Return a row's distribution, release and package, checked to be ones that a node can have."""
-    distro, release, package = table.text("distro"), table.text("release"), table.text("package", pattern=NAME)
-    if distro is None or release is None:
-        return distro, release, package
-    if distro not in platforms.SCHEME:
-        hint = " (rhel is the name for its rebuilds too)" if platforms.FAMILY.get(distro) == "rhel" else ""
-        table.wrong("distro", f"{distro!r:.60} is none of {', '.join(platforms.SCHEME)}{hint}")
-    elif reason := platforms.why_no_release(distro, release, ranges):
-        table.wrong("release", reason)
-    elif package and not platforms.binary_packages(platforms.Release(distro, release), package):
-        table.wrong("package", f"{package!r} is no source package of OpenSSL known on {distro} {release}")
-    return distro, release, package
+def _check_rows(found: Advisory, table: Table) -> None:
+    """Write down the rows that no node's package can meet, and those that contradict another."""
+    said: dict[tuple, str] = {}
+    for key in ("fixed", "never_fixed", "not_affected"):
+        for number, row in enumerate(getattr(found, key), 1):
+            about = row.distro, row.release, row.package
+            where = f"[[{key}]] {number}"
+            if None in about or row.distro not in platforms.SCHEME:
+                continue
+            ranges = key == "not_affected"
+            if not platforms.why_no_release(row.distro, row.release, ranges) and not found.binaries(
+                Release(row.distro, row.release), row.package
+            ):
+                whose = "OpenSSL known" if found.openssl else "this advisory: no [[package]] has it"
+                table.wrong(f"{where} package", f"{row.package!r} is no source package of {whose} on {row.distro} "
+                            f"{row.release}")
+            if said.setdefault(about, key) != key:
+                table.wrong(f"{where} release", f"{row.distro} {row.release} is in a [[{said[about]}]] row too")

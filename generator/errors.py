@@ -14,6 +14,10 @@ class AdvisoryError(StypticError, ValueError):
     """An advisory is unknown, unreadable or wrong: the message names file, key and reason."""
 
 
+class FeedError(StypticError, ValueError):
+    """A feed's record is not as that feed writes it, or cannot be merged; no file was changed."""
+
+
 class RenderError(StypticError):
     """A template could not be rendered; what stood at the destination stands there unchanged."""
 

@@ -68,9 +68,23 @@ class Table:
         """Return true or false, false where the key is absent."""
         return self._get(key, bool, "true or false", needed) or False
 
-    def pairs(self, key: str) -> tuple[tuple[str, str], ...]:
-        """Return a list, not empty, of [first, last] pairs of text."""
-        values = self._get(key, list, "a list of [first, last] pairs", True)
+    def number(self, key: str) -> int | None:
+        """Return a whole number above 0, None where the key is absent or it is wrong."""
+        value = self._get(key, int, "a whole number", False)
+        if value is not None and value < 1:
+            return self.wrong(key, f"must be above 0, not {value}")
+        return value
+
+    def choice(self, key: str, known: tuple[str, ...]) -> str:
+        """Return one of the words that are known, the first of them where the key is absent or wrong."""
+        value = self.text(key, needed=False)
+        if value is not None and value not in known:
+            self.wrong(key, f"{value!r:.60} is none of {', '.join(known)}")
+        return value if value in known else known[0]
+
+    def pairs(self, key: str, needed: bool = True) -> tuple[tuple[str, str], ...]:
+        """Return a list, not empty, of [first, last] pairs of text; () where it is absent and not needed."""
+        values = self._get(key, list, "a list of [first, last] pairs", needed)
         if values == []:
             self.wrong(key, "is empty")
         found = []

@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from generator import advisory
-from generator.advisory import Fixed, NotAffected
+from generator.advisory import Fixed, NeverFixed, NotAffected, Package, Upstream
 from generator.errors import AdvisoryError
 
 WHOLE = '''
@@ -128,6 +129,48 @@ def test_a_changed_file_is_another_advisory(written):
     assert before != after
 
 
+@pytest.mark.parametrize("name", ["all", "ALL"])
+def test_all_are_every_shipped_one_and_cheap_to_read(name):
+    began = time.process_time()
+    found = advisory.load([name, "heartbleed"])
+    assert time.process_time() - began < 1
+    assert [each.path for each in found] == advisory.shipped()
+    assert [each.id for each in found if each.restart != "service"] == ["CVE-2022-1292"]
+    assert {each.id for each in found if each.follow_up} == {
+        "CVE-2014-0160", "CVE-2021-3712", "CVE-2023-0286", "CVE-2024-5535"
+    }
+
+
+def test_what_else_a_file_may_say(written):
+    extra = """
+[[package]]
+distro = "debian"
+package = "xz-utils"
+binary = ["liblzma5"]
+source = "https://example.org/package"
+
+[[never_fixed]]
+distro = "debian"
+release = "sid"
+package = "xz-utils"
+reason = "nobody cares"
+source = "https://example.org/never"
+source_kind = "hearsay"
+"""
+    (found,) = advisory.load([str(written(
+        WHOLE.replace("coverage", 'restart = "reboot"\ncoverage', 1)
+        .replace('affected = [["1.0.1", "1.0.1f"]]', 'before = [["0", "1.0.1g"]]\nsince = "0.9.8"') + extra
+    ))])
+    assert (found.restart, found.latest) == ("reboot", False)
+    assert found.upstream == Upstream((), ("1.0.1g",), "https://example.org/upstream", (("0", "1.0.1g"),), "0.9.8")
+    assert found.packages == (Package("debian", None, "xz-utils", ("liblzma5",), "https://example.org/package"),)
+    assert found.never_fixed == (
+        NeverFixed("debian", "sid", "xz-utils", "nobody cares", "https://example.org/never", "hearsay"),
+    )
+    assert found.named == {"liblzma5"}
+    assert [found.concerns(name) for name in ("liblzma5", "libssl3", "xz-utils")] == [True, True, False]
+
+
 def test_an_unknown_name_says_what_there_is():
     with pytest.raises(AdvisoryError, match=r"no advisory 'CVE-1'; there is CVE-2014-0160 or heartbleed.*\.toml"):
         advisory.load(["CVE-1"])
@@ -191,7 +234,7 @@ FIXED_2 = '\n[[fixed]]\ndistro = "rhel"\nrelease = "6"\npackage = "openssl"\nver
     ('source = "https://example.org/upstream"\n', "", "[upstream] source: is missing; it is text"),
     ('distro = "debian"', 'distro = "debain"', "[[fixed]] 1 distro: 'debain' is none of debian, ubuntu, rhel, amazon"),
     ('distro = "rhel"', 'distro = "centos"', "[[not_affected]] 1 distro: 'centos' is none of debian,"),
-    ('distro = "rhel"', 'distro = "centos"', "opensuse (rhel is the name for its rebuilds too)"),
+    ('distro = "rhel"', 'distro = "centos"', "alpine (rhel is the name for its rebuilds too)"),
     ('"wheezy"', '"7"', "[[fixed]] 1 release: '7' is no release of debian, which is a code name: squeeze, wheezy,"),
     ('"6.0..6.4"', '"6.4 and earlier"', "[[not_affected]] 1 release: '6.4 and earlier' is no release of rhel"),
     ('package = "openssl"\nversion', 'package = "libssl1.0.0"\nversion',
@@ -204,6 +247,20 @@ FIXED_2 = '\n[[fixed]]\ndistro = "rhel"\nrelease = "6"\npackage = "openssl"\nver
     ("\n[[not_affected]]", 'x = 1\n[[not_affected]]', "[[fixed]] 1 x: is no key here; the keys are advisory, distro,"),
     ('reason = "openssl 1.0.0"\n', "", "[[not_affected]] 1 reason: is missing; it is text"),
     ('"6.0..6.4"', '"6"', "[[not_affected]] 1 release: rhel 6 is in a [[fixed]] row too"),
+    ('"a test"', '"a test"\nrestart = "sometimes"', "restart: 'sometimes' is none of service, reboot, none"),
+    ('fixed = ["1.0.1g"]', 'fixed = ["1.0.1g"]\nsince = "0"', "[upstream] since: '0' is no release of OpenSSL"),
+    ('affected = [["1.0.1", "1.0.1f"]]\n', "", "[upstream] affected: is missing; it is a list of [first, last] pairs"),
+    ('affected = [["1.0.1", "1.0.1f"]]', 'before = [["1.0.1h", "1.0.1g"]]', "[upstream] before: 1.0.1h comes after"),
+    ('affected = [["1.0.1", "1.0.1f"]]', 'affected = [["0", "1.0.1f"]]', "[upstream] affected: '0' is no release"),
+    ('["libssl"]', '["liblzma"]', "[[fixed]] 1 package: 'openssl' is no source package of this advisory: no"),
+    ('["libssl"]', '["liblzma"]', "[upstream] affected: '1.0.1f' is no release of a library such as 5.6.1 or 9.8p1"),
+    ('\n[[fixed]]\ndistro = "debian"', '\n[[never_fixed]]\ndistro = "rhel"\nrelease = "6"\npackage = "openssl"\n'
+     'reason = "old"\nsource = "x"\n[[fixed]]\ndistro = "debian"',
+     "[[never_fixed]] 1 release: rhel 6 is in a [[fixed]] row too"),
+    ('\n[[fixed]]\ndistro = "debian"', '\n[[package]]\ndistro = "debain"\nrelease = "7"\n[[fixed]]\ndistro = "debian"',
+     "[[package]] 1 distro: 'debain' is none of debian,"),
+    ('\n[[fixed]]\ndistro = "debian"', '\n[[package]]\ndistro = "debian"\nrelease = "7"\n[[fixed]]\ndistro = "debian"',
+     "[[package]] 1 release: '7' is no release of debian"),
 ])
 def test_a_mistake_is_named_by_file_key_and_reason(written, old, new, mistake):
     assert old in WHOLE
@@ -217,7 +274,7 @@ def test_a_mistake_is_named_by_file_key_and_reason(written, old, new, mistake):
     ('fixed = "1.0"', "fixed: must be tables [[fixed]], not '1.0'"),
     ("fixed = [1]", "fixed: must be tables [[fixed]], not 1"),
     ('upstream = "1.0"', "upstream: must be a table [upstream], not '1.0'"),
-    ("", "fixed: is missing; without a [[fixed]], a [[not_affected]] or an [upstream] nothing is said"),
+    ("", "fixed: is missing; without a [[fixed]], a [[not_affected]], a [[never_fixed]] or an [upstream] nothing is"),
 ])
 def test_tables_that_are_none(written, extra, mistake):
     head = WHOLE[:WHOLE.index("[upstream]")]

@@ -36,6 +36,9 @@ ROOT = Path(__file__).parents[2]
     ("opensuse", "13.1", ("opensuse", "13.1")),
     ("opensuseleap", "15.5", ("opensuse", "15.5")),
     ("opensuseleap", "42.3", ("opensuse", "42.3")),
+    ("debian", "trixie/sid", ("debian", "sid")),
+    ("alpine", "3.18.4", ("alpine", "3.18")),
+    ("alpine", "3.20", ("alpine", "3.20")),
 ])
 def test_ohai_spelling(platform, version, release):
     found = platforms.release_of(platform, version)
@@ -45,9 +48,9 @@ def test_ohai_spelling(platform, version, release):
 
 
 @pytest.mark.parametrize(("platform", "version"), [
-    ("debian", "trixie/sid"), ("debian", "99"), ("debian", ""), ("debian", "7.11\n"), ("debian", "٧"), ("ubuntu", "12"),
+    ("debian", "trixie/"), ("debian", "99"), ("debian", ""), ("debian", "7.11\n"), ("debian", "٧"), ("ubuntu", "12"),
     ("windows", "10.0.20348"), ("suse", "15.5"), ("opensuseleap", "15"), ("", ""), ("Debian", "7"),
-    ("centos", "6.5; id"), ("centos", "9" * 5000),
+    ("centos", "6.5; id"), ("centos", "9" * 5000), ("alpine", "edge"),
 ])
 def test_what_names_no_release(platform, version):
     assert platforms.release_of(platform, version) is None
@@ -107,7 +110,12 @@ def test_windows_is_not_patched():
     (Release("opensuse", "13.1"), "libopenssl1_0_0", ("libopenssl1_0_0",)),
     (Release("debian", "wheezy"), "libopenssl1_0_0", ()),
     (Release("debian", "potato"), "openssl", ()),
-    (Release("alpine", "3.20"), "openssl", ()),
+    (Release("debian", "sid"), "openssl", ("openssl", "libssl3t64")),
+    (Release("ubuntu", "20.04-fips-updates"), "openssl", ("openssl", "libssl1.1")),
+    (Release("alpine", "3.16"), "openssl", ("openssl", "libssl1.1", "libcrypto1.1")),
+    (Release("alpine", "3.20"), "openssl", ("openssl", "libssl3", "libcrypto3")),
+    (Release("alpine", "3.20"), "xz", ()),
+    (Release("gentoo", "2"), "openssl", ()),
 ])
 def test_binary_packages(release, source, packages):
     assert platforms.binary_packages(release, source) == packages
@@ -152,7 +160,7 @@ def test_why_a_row_cannot_have_this_release(distro, named, ranges, reason):
 @pytest.mark.parametrize(("distro", "named"), [
     ("debian", "wheezy"), ("ubuntu", "12.04"), ("ubuntu", "14.04-esm"), ("rhel", "6"), ("rhel", "6.4-eus"),
     ("rhel", "7-els"), ("amazon", "1"), ("amazon", "2023"), ("fedora", "20"), ("opensuse", "12.3"),
-    ("rhel", "6.0..6.4"),
+    ("rhel", "6.0..6.4"), ("debian", "sid"), ("ubuntu", "20.04-fips-updates"), ("alpine", "3.20"),
 ])
 def test_releases_a_row_can_have(distro, named):
     assert platforms.why_no_release(distro, named, ranges=True) is None

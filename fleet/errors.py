@@ -63,5 +63,12 @@ class LiveError(StypticError):
     """No program can be had here that asks nodes from outside."""
 
 
+class DownloadError(StypticError, ConnectionError):
+    """A URL gave no whole answer; `reached` says that its server answered, and `status` with which HTTP status."""
+
+    reached = False
+    status: int | None = None
+
+
 class NodeTimeoutError(NodeError, TimeoutError):
     """A step on a node did not end within its time."""

@@ -2,9 +2,7 @@
 
 import logging
 import ssl
-import threading
 import warnings
-from concurrent.futures import Future
 from pathlib import Path
 
 import requests
@@ -14,6 +12,7 @@ from urllib3.exceptions import InsecureRequestWarning
 
 from fleet.errors import ChefServerError, ServerUnreachableError, SettingsError
 from fleet.text import clean
+from fleet.within import within
 
 POOL = 10  # connections kept open to one host
 LONGEST = 900.0  # seconds for one request in all: goiardi needs some for 10,000 nodes, one byte a minute needs years
@@ -73,7 +72,7 @@ class Transport:
         Raises ChefServerError for an answer of more than BOUND bytes.
         """
         try:
-            return _within(LONGEST, lambda: self._exchange(method, url, body, headers))
+            return within(LONGEST, lambda: self._exchange(method, url, body, headers))
         except TimeoutError as error:
             raise _unreachable(url, f"no whole answer within {LONGEST:g} s", again=False) from error
         except requests.exceptions.SSLError as error:
@@ -111,23 +110,6 @@ class Transport:
     def close(self) -> None:
         """Close every connection."""
         self._session.close()
-
-
-def _within(seconds: float, work):
-    """Return what `work()` returns or raise what it raises; TimeoutError once `seconds` are over.
-
-    It is left to a thread that nobody waits for: nothing else ends a look-up of a name, or headers a byte at a time.
-    """
-    done: Future = Future()
-
-    def run():
-        try:
-            done.set_result(work())
-        except BaseException as error:
-            done.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return done.result(seconds)
 
 
 def _context(config) -> ssl.SSLContext:

@@ -1,8 +1,8 @@
 """How long the probe takes to read a node, beside a bare grep of the same files: python benchmarks/probe.py
 
-The node is made up: 500 processes, each mapping 80 files, every second one libssl and libcrypto, 20 of them deleted
-ones of nginx's; this machine's own libcrypto stands for what they map. Both are run in turns; shown are the
-fastest and the middle time of each, and what the probe costs of grep's.
+The nodes are made up: 500 processes, each mapping 80 files, every second one libssl and libcrypto, of which 20 (or, on
+the second node, all 500) are deleted ones of nginx's; this machine's own libcrypto stands for what they map. Both are
+run in turns; shown are the fastest and the middle time of each, and what the probe costs of grep's.
 """
 
 import statistics
@@ -17,11 +17,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from generator import probe
 from tests.proc_tree import LIBCRYPTO, LIBSSL, Tree
 
-PROCESSES, STALE, FILES, ROUNDS = 500, 20, 80, 11
+PROCESSES, STALE, FILES, ROUNDS = 500, (20, 500), 80, 11
 
 
-def node(root: Path) -> Tree:
-    """Return the made-up node."""
+def node(root: Path, stale: int) -> Tree:
+    """Return the made-up node with so many stale processes."""
     tree = Tree(root)
     tree.systemd()
     tree.booted(1_700_000_000)
@@ -30,7 +30,7 @@ def node(root: Path) -> Tree:
     held = tree.file("/held/libcrypto", own.read_bytes())
     for number in range(PROCESSES):
         others = [f"/usr/lib/x86_64-linux-gnu/libother{each}.so.1" for each in range(FILES)]
-        mark = " (deleted)" if number % (PROCESSES // STALE) == 0 else ""
+        mark = " (deleted)" if number % (PROCESSES // stale) == 0 else ""
         mapped = [f"{LIBSSL}{mark}", f"{LIBCRYPTO}{mark}"] if mark or number % 2 else []
         group = "/system.slice/nginx.service" if mark else "/system.slice/other.service"
         tree.process(1000 + number, *others, *mapped, group=group, ticks=number, held=held)
@@ -45,13 +45,20 @@ def seconds(run) -> float:
 
 
 def main() -> None:
-    """Measure, and print it."""
+    """Measure each node."""
+    for stale in STALE:
+        print(f"{stale} of {PROCESSES} processes are stale")
+        measure(stale)
+
+
+def measure(stale: int) -> None:
+    """Measure one node, and print it."""
     with tempfile.TemporaryDirectory(prefix="styptic-") as place:
-        tree = node(Path(place))
+        tree = node(Path(place), stale)
         bare = ["sh", "-c", f"grep -l libssl {tree.proc}/*/maps >/dev/null"]
         shell = {name: [*words, "-s"] for name, words in {"dash": ["dash"], "bash": ["bash", "--posix"]}.items()}
         setting = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PROC_ROOT": str(tree.proc), "PROBE_ROOT": str(tree.root)}
-        assert len(tree.found().stale) == STALE, "the probe does not find what is there"
+        assert len(tree.found().stale) == stale, "the probe does not find what is there"
         runs = {"grep": lambda: subprocess.run(bare, check=True)}
         for name, words in shell.items():
             runs[f"probe, {name}"] = lambda words=words: subprocess.run(

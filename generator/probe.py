@@ -10,16 +10,21 @@ from generator.errors import ProbeError
 from generator.shell import quote
 
 SCRIPT = Path(__file__).with_name("probe.sh")
-FIRST, LAST = "styptic-probe 2", "end"
+FIRST, LAST = "styptic-probe 3", "end"
 KINDS = frozenset({"service", "init", "container", "session", "own", "orphan"})
 #: What keeps a node from being good. A session ends by itself, and who asks is no service. A session is also whatever a
 #: user's own systemd runs, and goes on running while that user lingers (user@1000.service/app.slice/x.service).
 COUNTED = frozenset({"service", "init", "container", "orphan"})
+#: What `--strict` counts too: who logged in before the upgrade goes on with the old library until that ends.
+STRICT = COUNTED | {"session"}
+#: Why a node owes a reboot: PID 1 cannot be refreshed; what only matters to an advisory that asks for a reboot.
+INIT, DEEPER = "init", frozenset({"libc", "kernel", "asked"})
 COPIES = 50  # the most paths of own copies that an answer lists
 
 NUMBER, ANY, BUILD = r"[0-9]{1,10}", r".*", r"[A-Za-z0-9 .,:+-]{0,200}"
 STALE = (NUMBER, "|".join(sorted(KINDS)), ANY, ANY, r"/.*", rf"(?:{NUMBER})?", BUILD, ANY)
 COPY = (NUMBER, r"/.*", BUILD)
+REBOOT = ("|".join(sorted({INIT, *DEEPER})), r".+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,14 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
+class Reboot:
+    """A thing that only a reboot mends: `why` is INIT or one of DEEPER, `sentence` says what was seen."""
+
+    why: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """A whole answer: the stale processes by PID, and how many processes it says nothing about.
 
@@ -72,11 +85,27 @@ class Findings:
     stale: tuple[Process, ...]
     unread: int
     copies: tuple[Copy, ...] = ()
+    reboots: tuple[Reboot, ...] = ()
 
     @property
     def counted(self) -> tuple[Process, ...]:
         """The stale processes that keep the node from being good."""
         return tuple(process for process in self.stale if process.counted)
+
+    def owed(self, deeper: bool = False) -> tuple[str, ...]:
+        """Return why the node owes a reboot, in sentences; `deeper` where an advisory is about a kernel or libc."""
+        return tuple(each.sentence for each in self.reboots if each.why == INIT or deeper)
+
+
+def kinds(restarts: Iterable[str], strict: bool = False) -> frozenset[str]:
+    """Return the kinds of stale processes that keep a node from being good.
+
+    `restarts` is what each advisory says that helps (service, reboot, none): where none of them wants anything
+    restarted, nothing is counted. `strict` counts logins too.
+    """
+    if set(restarts) == {"none"}:
+        return frozenset()
+    return STRICT if strict else COUNTED
 
 
 @cache
@@ -100,7 +129,7 @@ def parse(answer: str) -> Findings:
     lines = answer.splitlines()
     if FIRST not in lines or lines[-1] != LAST:
         raise ProbeError("the probe gave no whole answer; it is not taken for a clean node.")
-    stale, copies, counts = [], [], {"more": 0}
+    stale, copies, reboots, counts = [], [], [], {"more": 0}
     for line in lines[lines.index(FIRST) + 1 : -1]:
         word, *fields = line.split("\t")
         if word == "stale" and _are(fields, *STALE):
@@ -110,6 +139,8 @@ def parse(answer: str) -> Findings:
         elif word == "own-copy" and _are(fields, *COPY):
             pid, path, build = fields
             copies.append(Copy(int(pid), path, build or None))
+        elif word == "reboot" and _are(fields, *REBOOT):
+            reboots.append(Reboot(*fields))
         elif word in ("more", "unread") and _are(fields, NUMBER):
             counts[word] = int(fields[0])
         else:
@@ -120,7 +151,7 @@ def parse(answer: str) -> Findings:
         raise ProbeError(f"the probe listed {len(copies)} copies of OpenSSL, which it never does.")
     return Findings(
         tuple(sorted(stale, key=lambda process: process.pid)), counts["unread"] + counts["more"],
-        tuple(sorted(copies, key=lambda copy: copy.path)),
+        tuple(sorted(copies, key=lambda copy: copy.path)), tuple(reboots),
     )
 
 

@@ -1,15 +1,17 @@
 #!/bin/sh
 # Which processes still run a deleted libssl or libcrypto? One line each, tab-separated:
 #   stale PID KIND SERVICE USER LIBRARY SINCE BUILD COMMAND
-# between "styptic-probe 2" and "end"; before "end" stands "unread COUNT", the processes that could not be read, and
+# between "styptic-probe 3" and "end"; before "end" stands "unread COUNT", the processes that could not be read, and
 # before that "more COUNT" where there are too many to list. Among them, one line for each path, of at most 50:
 #   own-copy PID PATH BUILD                          an OpenSSL outside the distribution's library directories, not deleted
+# and of at most four:
+#   reboot WHY SENTENCE                              what only a reboot mends: init, libc, kernel, or asked
 #
 # KIND: service, init (PID 1, journald, logind), container, session (a login), own (who asks, and chef-client), orphan.
 # SERVICE: the unit, the init script or the container; USER: a login name or number; SINCE: when the process started, in
 # seconds since 1970; BUILD: what the library says of itself. Empty is not known, or none.
 #
-# Needs no more than a POSIX shell, dd, grep, sed, sort, tr and xargs; without cmp, getconf, id, ls, readlink or
+# Needs no more than a POSIX shell, cut, dd, grep, sed, sort, tr and xargs; without cmp, getconf, id, ls, readlink or
 # timeout it knows less. Reads /proc as proc(5) describes it; changes nothing.
 #   PROC_ROOT        another tree in /proc's place, as recorded on a node
 #   PROBE_ROOT       where /etc and /run are looked for
@@ -101,14 +103,14 @@ user_of() {
     esac
 }
 
-# The beginning of process $1's command line: it may be megabytes long.
-beginning_of() {
-    dd if="$proc/$1/cmdline" bs=600 count=1 2>/dev/null
+# What process $1 was started as, in one line: it may be megabytes long, and not printable.
+words_of() {
+    { tr '\000\n' ' ?' <"$proc/$1/cmdline"; } 2>/dev/null
 }
 
-# What process $1 was started as, in $command, printable ASCII; its name in brackets where it has no arguments left.
+# The same in $command, printable ASCII; its name in brackets where it has no arguments left.
 command_of() {
-    command=$(beginning_of "$1" | tr '\000' ' ' | tr -c ' -~' '?')
+    command=$(words_of "$1" | cut -b -600 | tr -c ' -~\n' '?')
     command=${command%"${command##*[! ]}"}
     if [ -z "$command" ]; then
         name_of "$1"
@@ -118,7 +120,11 @@ command_of() {
 
 #include probe_owner.sh
 
+#include probe_script.sh
+
 #include probe_library.sh
+
+#include probe_reboot.sh
 
 stems=
 for stem in ${PROBE_LIBRARIES:-libssl libcrypto}; do
@@ -154,12 +160,16 @@ tell() {
         return
     fi
     listed=$((listed + 1))
-    command_of "$last"
+    [ -n "$command" ] || command_of "$last"
     classify "$last"
     user_of "$last"
     since_of "$last"
     printf 'stale\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.300s\n' \
         "$last" "$kind" "$service" "$user" "$library" "$since" "$build" "$command"
+    # systemd executes itself anew; what else is PID 1 does not.
+    if [ "$last" = 1 ] && [ -z "$systemd" ]; then
+        printf 'reboot\tinit\tPID 1 runs the deleted %s and is no systemd, which could execute itself anew\n' "$library"
+    fi
 }
 
 # Prints a copy of its own that process $1 maps at $2: file $3 (device:inode), path $4.
@@ -171,24 +181,48 @@ tell_copy() {
     printf 'own-copy\t%s\t%s\t%s\n' "$1" "$4" "$text"
 }
 
+# Puts a line "PID command WORDS" before the first line of each stale process, of as many as are listed: a stage of its
+# own beside the one that asks the rest, because nothing else costs so many processes.
+with_commands() {
+    last='' asked=0
+    while read -r pid what rest; do
+        if [ "$what" = stale ] && [ "$pid" != "$last" ] && [ "$asked" -lt "$most" ]; then
+            last=$pid asked=$((asked + 1))
+            printf '%s command ' "$pid"
+            words_of "$pid"
+            echo
+        fi
+        printf '%s %s %s\n' "$pid" "$what" "$rest"
+    done
+}
+
 # Lines of grep's become "PID stale|own ADDRESSES DEVICE:INODE PATH"; map_files writes addresses without leading zeros.
 line='^[^:]*/\([0-9][0-9]*\)/maps:0*\([0-9a-f]*\)-0*\([0-9a-f]*\) [^ ]* [^ ]* \([^ ]*\) \([0-9]*\)  *\(/.*\)'
-printf 'styptic-probe 2\n'
+printf 'styptic-probe 3\n'
 printf '%s\n' "$found" |
     tr -c ' -~\n' '?' |
     sed -n -e "s|$line (deleted)\$|\\1 stale \\2-\\3 \\4:\\5 \\6|p" -e t -e "s|$line\$|\\1 own \\2-\\3 \\4:\\5 \\6|p" |
     grep -v -E -e "^[0-9]+ stale [^ ]+ [^ ]+ $elsewhere" -e "^[0-9]+ own [^ ]+ [^ ]+ $home" |
     sort -u -k1,1n -k2,2r -k5r |
+    with_commands |
+    cut -b -5000 | # the kernel's longest path, and more
+    tr -c ' -~\n' '?' |
     {
-        last='' library='' build='' listed=0 more=0 copies=0 copied=$newline
-        while read -r pid what at number path; do
+        last='' library='' build='' command='' listed=0 more=0 copies=0 copied=$newline
+        while read -r pid what fields; do
+            if [ "$pid" != "$last" ] && [ "$what" != own ]; then
+                tell
+                last=$pid library='' build='' command=''
+            fi
+            if [ "$what" = command ]; then
+                command=$fields
+                continue
+            fi
+            at=${fields%% *} path=${fields#* }
+            number=${path%% *} path=${path#* }
             if [ "$what" = own ]; then
                 tell_copy "$pid" "$at" "$number" "$path"
                 continue
-            fi
-            if [ "$pid" != "$last" ]; then
-                tell
-                last=$pid library='' build=''
             fi
             is_there_again "$pid" "$at" "$number" "$path" && continue
             library=${library:-$path} # libssl sorts before libcrypto here and tells more
@@ -198,6 +232,8 @@ printf '%s\n' "$found" |
         tell
         [ "$more" = 0 ] || printf 'more\t%s\n' "$more"
     }
+
+reboots
 
 unread=0
 for directory in "$proc"/[0-9]*; do

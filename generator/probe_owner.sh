@@ -117,14 +117,21 @@ container_in() {
 first_pids=$(readlink "$proc/1/ns/pid" 2>/dev/null)
 first_mounts=$(readlink "$proc/1/ns/mnt" 2>/dev/null)
 
+# True if process $1 has PID 1's namespace $2 (of the name $3, empty where it is not known), and if it is not known.
+shares() {
+    # shellcheck disable=SC3013 # dash, bash and busybox know -ef
+    [ "$proc/$1/ns/$2" -ef "$proc/1/ns/$2" ] 2>/dev/null && return 0
+    [ -n "$3" ] && there=$(readlink "$proc/$1/ns/$2" 2>/dev/null) && [ -n "$there" ] || return 0
+    [ "$there" = "$3" ]
+}
+
 # True if process $1 has PIDs of its own, or another root in mounts of its own: mounts alone are what ip-netns(8) gives
 # too. Not known is no.
 is_elsewhere() {
-    [ -n "$first_pids" ] && there=$(readlink "$proc/$1/ns/pid" 2>/dev/null) && [ -n "$there" ] || return 1
-    [ "$there" = "$first_pids" ] || return 0
-    there=$(readlink "$proc/$1/ns/mnt" 2>/dev/null)
-    [ "$there" != "$first_mounts" ] && [ -e "$proc/1/root/." ] && [ -e "$proc/$1/root/." ] || return 1
-    # shellcheck disable=SC3013 # dash, bash and busybox know -ef
+    shares "$1" pid "$first_pids" || return 0
+    shares "$1" mnt "$first_mounts" && return 1
+    [ -e "$proc/1/root/." ] && [ -e "$proc/$1/root/." ] || return 1
+    # shellcheck disable=SC3013
     ! [ "$proc/$1/root/." -ef "$proc/1/root/." ]
 }
 
@@ -176,56 +183,6 @@ is_session() {
         walk=$parent
     done
     return 1
-}
-
-# The init script that started process $1, in $script: asked of the topmost process below init, once.
-scripts=' '
-script_of() {
-    script=
-    [ -z "$systemd" ] && [ -d "$root/etc/init.d" ] || return 1
-    top=$1
-    while parent_of "$top" && [ "$parent" -gt 1 ]; do top=$parent; done
-    case $scripts in
-        *" $top="*)
-            script=${scripts#*" $top="}
-            script=${script%%" "*}
-            ;;
-        *)
-            is_system "$top" && starter_of "$top"
-            scripts="$scripts$top=$script "
-            ;;
-    esac
-    [ -n "$script" ]
-}
-
-# By its name, by a PID file of root's that holds it, or by the program that the script names.
-starter_of() {
-    name_of "$1"
-    case $name in
-        '' | *[!A-Za-z0-9_.@-]* | .*) ;;
-        *) [ -f "$root/etc/init.d/$name" ] && script=$name && return 0 ;;
-    esac
-    for file in "$root"/run/*.pid "$root"/run/*/*.pid; do
-        held=
-        # shellcheck disable=SC3067 # dash, bash and busybox know -O
-        if [ -f "$file" ] && [ ! -L "$file" ] && [ -O "$file" ]; then IFS= read -r held 2>/dev/null <"$file"; fi
-        [ "$held" = "$1" ] || continue
-        held=${file##*/}
-        held=${held%.pid}
-        if [ -f "$root/etc/init.d/$held" ]; then script=$held; else names_it "/${file##*/}"; fi
-        [ -n "$script" ] && return 0
-    done
-    for word in $(beginning_of "$1" | tr '\000' '\n' | sed -n '1,2{/^\/[A-Za-z0-9_.+\/-]*$/p;}'); do
-        names_it "$word" && return 0
-    done
-    return 1
-}
-
-# The one init script whose text holds the word $1.
-names_it() {
-    script=$(grep -lF -e "$1" "$root"/etc/init.d/* 2>/dev/null)
-    script=${script#"$root/etc/init.d/"}
-    case $script in '' | *[!A-Za-z0-9_.@-]*) script='' && return 1 ;; esac # a second one has a newline before it
 }
 
 # The kind of process $1, started as $command, in $kind, its service or container in $service.

@@ -52,7 +52,9 @@ class Service:
 
     `names` are the systemd units or init scripts it goes by; `steps` are taken in their order while it is stale;
     `restart` says that it may be restarted without asking, `because` why not; `test` is the command that checks its
-    configuration, empty where there is none; `source` is where that or the reason is written.
+    configuration, empty where there is none; `source` is where that or the reason is written. Of systemd's own,
+    `systemd` is the version from which on they may be restarted, and with `spares_graphical` not even then while there
+    is a graphical session. Their `because` is for such nodes, which owe a reboot.
     """
 
     name: str
@@ -62,6 +64,8 @@ class Service:
     test: tuple[str, ...] = ()
     because: str | None = None
     source: str | None = None
+    systemd: int | None = None
+    spares_graphical: bool = False
 
 
 @cache
@@ -84,7 +88,7 @@ def _service(name: str, table: Table) -> Service:
         name, table.words("names", pattern=NAME), table.flag("restart", needed=True),
         tuple(_step(each) for each in table.tables("steps")),
         table.words("test", needed=False, pattern=ANYTHING, once=False), table.text("because", needed=False),
-        table.text("source", needed=False),
+        table.text("source", needed=False), table.number("systemd"), table.flag("spares_graphical"),
     )
     does = [step.do for step in found.steps]
     if does != [each for each in ORDER if each in does] and None not in does:
@@ -93,8 +97,12 @@ def _service(name: str, table: Table) -> Service:
         table.wrong("steps", "must end with a restart, where restart is true")
     if not found.restart and RESTART in does:
         table.wrong("steps", "must have no restart, where restart is false")
-    if found.restart == bool(found.because):
-        table.wrong("because", "says why restart is false, and stands nowhere else")
+    if found.systemd is not None and not found.restart:
+        table.wrong("systemd", "says from when on it may be restarted, so restart is true")
+    if found.spares_graphical and found.systemd is None:
+        table.wrong("spares_graphical", "is for systemd's own, which have the key systemd too")
+    if (found.restart and found.systemd is None) == bool(found.because):
+        table.wrong("because", "says why it is not restarted, where restart is false or systemd given, and only there")
     if (found.test or found.because) and not found.source:
         table.wrong("source", "is missing; it says where the test or the reason is written")
     table.done()

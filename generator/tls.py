@@ -1,24 +1,30 @@
 """Who answers TLS on a node: the text of tls.sh for its shell, and what its answer means."""
 
 import ipaddress
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from generator.errors import ProbeError
 from generator.shell import quote
 
 SCRIPT = Path(__file__).with_name("tls.sh")
-FIRST, LAST = "styptic-tls 2", "end"
+FIRST, LAST = "styptic-tls 3", "end"
 EVERY = "*"
+WHO = re.compile(r"[A-Za-z0-9_.@-]{0,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A listener that answered a TLS handshake: its port, and whether it is bound to the loopback alone."""
+    """A listener that answered a TLS handshake: its port, and whether it is bound to the loopback alone.
+
+    `who` is what its process calls itself, empty where that is not known.
+    """
 
     port: int
     loopback: bool
+    who: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,11 @@ class Found:
     def ports(self) -> tuple[int, ...]:
         """The ports that answered, sorted."""
         return tuple(sorted({listener.port for listener in self.listeners}))
+
+    @property
+    def whose(self) -> dict[int, str]:
+        """Port to what its process calls itself, for those of which that is known."""
+        return {listener.port: listener.who for listener in self.listeners if listener.who}
 
 
 def command(ports: Sequence[int] | str = ()) -> str:
@@ -60,8 +71,8 @@ def found(text: str) -> Found:
     listeners, left, mute = set(), 0, False
     for line in lines[lines.index(FIRST) + 1 : -1]:
         match line.split("\t"):
-            case ["tls", _, port, bound] if is_number(port) and 0 < int(port) < 65536:
-                listeners.add(Listener(int(port), loopback(bound)))
+            case ["tls", _, port, bound, who] if is_number(port) and 0 < int(port) < 65536 and WHO.fullmatch(who):
+                listeners.add(Listener(int(port), loopback(bound), who))
             case ["left", number] if is_number(number):
                 left = int(number)
             case ["mute"]:

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Who answers TLS here? One line a listener: tls ADDRESS PORT BOUND (tab-separated), between "styptic-tls 2" and "end".
-# ADDRESS is where it was asked, BOUND the one address it listens on, or * for all of them.
+# Who answers TLS here? One line a listener: tls ADDRESS PORT BOUND WHO (tab-separated), between "styptic-tls 3" and "end".
+# ADDRESS is where it was asked, BOUND the one address it listens on, or * for all of them, WHO what its process calls
+# itself, empty where that is not known.
 # Asks what the processes that map libssl listen on, for TCP, at most 50 of them, the lowest ports first ("left NUMBER":
 # so many more were not asked); needs root to see every process, and openssl to ask ("mute": there is none, so nothing
 # answers). Root asks as nobody, because it is the library in question that asks, and users' own sockets are left out,
@@ -61,13 +62,16 @@ address_of() {
     esac
 }
 
-# The inodes of the sockets that processes which map libssl hold, each between blanks.
+# The sockets that processes which map libssl hold, each INODE=NAME between blanks, a name having no character of others.
 inodes=' '
 if [ -z "${TLS_PORTS-}" ]; then
     inodes=" $(printf '%s\n' "$proc"/[0-9]*/maps | xargs grep -l -e '/libssl[^/]*\.so' /dev/null 2>/dev/null |
         while IFS= read -r maps; do
+            name=
+            IFS= read -r name 2>/dev/null <"${maps%/maps}/comm"
+            case $name in *[!A-Za-z0-9_.@-]*) name='' ;; esac
             # shellcheck disable=SC2012 # what is after the arrow are links of the kernel's own making
-            ls -l "${maps%/maps}/fd" 2>/dev/null | sed -n 's/.* socket:\[\([0-9]*\)\]$/\1/p'
+            ls -l "${maps%/maps}/fd" 2>/dev/null | sed -n "s/.* socket:\[\([0-9]*\)\]\$/\1=$name/p"
         done | sort -u | tr '\n' ' ')"
 fi
 
@@ -77,18 +81,20 @@ listeners() {
         [ -r "$table" ] || continue
         while read -r _ local _ state _ _ _ uid _ inode _; do
             [ "$state" = 0A ] || continue
-            port=$((0x${local##*:}))
+            port=$((0x${local##*:})) who=
             if [ -n "${TLS_PORTS-}" ]; then
                 case " $TLS_PORTS " in ' * ' | *" $port "*) ;; *) continue ;; esac
             else
-                case $inodes in *" $inode "*) ;; *) continue ;; esac
+                case $inodes in *" $inode="*) ;; *) continue ;; esac
+                who=${inodes#*" $inode="}
+                who=${who%%" "*}
                 [ "$uid" -lt 1000 ] || continue # login.defs(5): SYS_UID_MAX
             fi
             address_of "${local%:*}"
             case ${local%:*} in *[!0]*) bound=$address ;; *) bound='*' ;; esac
-            printf '%s\t%s\t%s\n' "$address" "$port" "$bound"
+            printf '%s\t%s\t%s\t%s\n' "$address" "$port" "$bound" "$who"
             # It may listen for IPv4 too, and an s_client before 1.1.0 knows nothing else.
-            [ "$address" != '[::1]' ] || printf '127.0.0.1\t%s\t*\n' "$port"
+            [ "$address" != '[::1]' ] || printf '127.0.0.1\t%s\t*\t%s\n' "$port" "$who"
         done <"$table"
     done | sort -u -t "$tab" -k2,2n -k1,1 -k3,3
 }
@@ -108,13 +114,13 @@ ask() {
         watch=$!
         wait "$child"
         kill "$watch"
-    } 2>/dev/null | grep -q -e "Cipher is [^(]" -e "BEGIN CERTIFICATE" && printf "tls\t%s\t%s\t%s\n" "$1" "$2" "$3"
+    } 2>/dev/null | grep -q -e "Cipher is [^(]" -e "BEGIN CERTIFICATE" && printf "tls\t%s\t%s\t%s\t%s\n" "$1" "$2" "$3" "$4"
 }
-while read -r address port bound; do ask "$address" "$port" "$bound" & done
+while read -r address port bound who; do ask "$address" "$port" "$bound" "$who" & done
 wait
 '
 
-printf 'styptic-tls 2\n'
+printf 'styptic-tls 3\n'
 if command -v openssl >/dev/null 2>&1; then
     TLS_LIMIT=${TLS_LIMIT:-3}
     export TLS_LIMIT

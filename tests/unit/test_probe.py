@@ -233,8 +233,9 @@ def test_a_really_deleted_library_of_a_real_process():
 RECORDER = Path(__file__).parents[1] / "record_proc.sh"
 BUILD = "OpenSSL 3.0.20 7 Apr 2026, built on: Sat Jun  6 19:56:20 2026 UTC"
 GOOD = (
-    f"styptic-probe 2\nstale\t7\tservice\tnginx\troot\t/lib/libssl.so.3\t1795564255\t{BUILD}\tnginx\n"
-    f"stale\t8\tcontainer\t\troot\t/lib/libssl.so.3\t\t\tx\nown-copy\t9\t/opt/x/libssl.so.3\t{BUILD}\nunread\t0\nend\n"
+    f"styptic-probe 3\nstale\t7\tservice\tnginx\troot\t/lib/libssl.so.3\t1795564255\t{BUILD}\tnginx\n"
+    f"stale\t8\tcontainer\t\troot\t/lib/libssl.so.3\t\t\tx\nown-copy\t9\t/opt/x/libssl.so.3\t{BUILD}\n"
+    "reboot\tkernel\tkernel 1 runs\nunread\t0\nend\n"
 )
 
 
@@ -245,15 +246,17 @@ def test_a_whole_answer():
         probe.Process(8, "container", "x", None, "/lib/libssl.so.3", "root", None, None),
     )
     assert found.copies == (probe.Copy(9, "/opt/x/libssl.so.3", BUILD),)
+    assert found.reboots == (probe.Reboot("kernel", "kernel 1 runs"),)
     assert found.counted == found.stale, "a container's process keeps a node from being good"
 
 
 @pytest.mark.parametrize("answer", [
-    "", "end\n", GOOD.replace("end\n", ""), GOOD.replace("unread\t0\n", ""), GOOD.replace("probe 2", "probe 1"),
+    "", "end\n", GOOD.replace("end\n", ""), GOOD.replace("unread\t0\n", ""), GOOD.replace("probe 3", "probe 2"),
     GOOD.replace("service", "saint"), GOOD.replace("\troot", ""), GOOD.replace("unread", "noise\nunread"),
     GOOD.replace("\t7\t", f"\t{'7' * 5000}\t"), GOOD.replace("unread\t0", f"unread\t{'9' * 5000}"),
     GOOD.replace("unread", f"more\t{'9' * 5000}\nunread"), GOOD.replace("1795564255", "soon"),
     GOOD.replace("1795564255", "9" * 5000), GOOD.replace("OpenSSL", "\x1b[31m"), GOOD.replace("\t/lib", "\tlib"),
+    GOOD.replace("reboot\tkernel", "reboot\tmood"), GOOD.replace("\tkernel 1 runs", ""),
     GOOD.replace("own-copy\t9", "own-copy\tx"), GOOD.replace("own-copy\t9\t", "own-copy\t9\t1\t"),
     GOOD.replace("unread", "own-copy\t9\t/opt/x/libssl.so.3\t\n" * 50 + "unread"),
 ])

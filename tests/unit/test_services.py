@@ -27,7 +27,8 @@ def test_the_shipped_data_holds_what_was_seen():
     found = services.load()
     assert {name: [step.do for step in each.steps] for name, each in found.items() if each.steps} == {
         "nginx": ["upgrade", "restart"], "apache2": ["restart"], "haproxy": ["reload", "restart"],
-        "stunnel4": ["restart"], "ssh": ["reload", "restart"],
+        "stunnel4": ["restart"], "ssh": ["reload", "restart"], "systemd-journald": ["restart"],
+        "systemd-logind": ["restart"],
     }
     assert {name for name, each in found.items() if not each.restart} == {
         "postgresql", "mysql", "corosync", "docker", "dbus", "openvpn",
@@ -36,6 +37,11 @@ def test_the_shipped_data_holds_what_was_seen():
     assert len(every_name) == len(set(every_name)), "a unit belongs to one row"
     assert found["apache2"].names == ("apache2", "httpd")
     assert found["nginx"].test == ("nginx", "-t", "-q")
+
+
+def test_systemds_own_are_restarted_from_the_version_on_that_its_source_names():
+    found = {name: (each.systemd, each.spares_graphical) for name, each in services.load().items() if each.systemd}
+    assert found == {"systemd-journald": (220, False), "systemd-logind": (234, True)}
 
 
 def test_who_ends_what_it_has_begun_may_be_ended():
@@ -64,9 +70,13 @@ def test_a_step_says_what_its_taker_needs():
     ("restart = true", "restart = true\ntest = [1]", "[nginx] test: must hold text alone"),
     ("restart = true", 'restart = true\ntest = ["a"]', "[nginx] source: is missing; it says where the test or"),
     ("restart = true", 'restart = true\nsource = ""', "[nginx] source: is empty"),
-    ("restart = true", 'restart = true\nbecause = "x"', "[nginx] because: says why restart is false, and stands"),
+    ("restart = true", 'restart = true\nbecause = "x"', "[nginx] because: says why it is not restarted, where"),
+    ("restart = true", "restart = true\nsystemd = 234", "[nginx] because: says why it is not restarted, where"),
+    ("restart = true", "restart = true\nsystemd = 0", "[nginx] systemd: must be above 0, not 0"),
+    ("restart = true", "restart = false\nsystemd = 9", "[nginx] systemd: says from when on it may be restarted"),
+    ("restart = true", "restart = true\nspares_graphical = true", "[nginx] spares_graphical: is for systemd's own"),
     ("restart = true", "restart = false", "[nginx] steps: must have no restart, where restart is false"),
-    ("restart = true", "restart = false", "[nginx] because: says why restart is false, and stands nowhere else"),
+    ("restart = true", "restart = false", "[nginx] because: says why it is not restarted, where restart is false or"),
     ('do = "restart"', 'do = "reload"', "[nginx] steps: must go from gentle to harsh, each once (reload, upgrade, re"),
     ('do = "restart"', 'do = "reload"', "[nginx] steps: must end with a restart, where restart is true"),
     ('do = "restart"', 'do = "reboot"', "[nginx] [[steps]] 2 do: 'reboot' has characters that do not belong there"),

@@ -155,7 +155,9 @@ def test_only_who_holds_libssl_and_answers_is_told(shell, tree, answering):
     tree.listener(LOOPBACK, other_port, 2)
     tree.listener(LOOPBACK, dead_port, 3)
     tree.listener(LOOPBACK, other_port, 1, state="01")  # a connection, not a listener
-    assert asked(shell, tree) == f"styptic-tls 2\ntls\t127.0.0.1\t{port}\t127.0.0.1\nend\n"
+    for pid in (1, 3):
+        (tree.root / str(pid) / "comm").write_text("nginx\n")
+    assert asked(shell, tree) == f"styptic-tls 3\ntls\t127.0.0.1\t{port}\t127.0.0.1\tnginx\nend\n"
 
 
 @needs_openssl
@@ -229,7 +231,7 @@ def test_an_ipv4_listener_in_the_table_of_ipv6_is_asked(shell, tree, answering):
     door, port = listening()
     answering(door)
     tree.listener("0000000000000000FFFF00000100007F", port, table="tcp6")
-    assert asked(shell, tree, [port]) == f"styptic-tls 2\ntls\t127.0.0.1\t{port}\t127.0.0.1\nend\n"
+    assert asked(shell, tree, [port]) == f"styptic-tls 3\ntls\t127.0.0.1\t{port}\t127.0.0.1\t\nend\n"
 
 
 @needs_openssl
@@ -279,7 +281,7 @@ def test_without_openssl_nothing_answers(shell, tree, tmp_path_factory):
         [*shell, "-s"], input=program, capture_output=True, text=True, check=True, timeout=60,
         env=os.environ | {"PROC_ROOT": str(tree.root)},
     )
-    assert done.stdout == "styptic-tls 2\nmute\nend\n"
+    assert done.stdout == "styptic-tls 3\nmute\nend\n"
     assert tls.found(done.stdout) == tls.Found(mute=True)
 
 
@@ -297,11 +299,13 @@ def test_the_linter_is_content():
 
 
 @pytest.mark.parametrize("answer", [
-    "", "end\n", "styptic-tls 2\n", "styptic-tls 2\ntls\t127.0.0.1\t443\t*\n", "styptic-tls 2\ntls\t::1\t0\t*\nend\n",
-    "styptic-tls 2\ntls\t443\nend\n", "styptic-tls 2\nsorry\nend\n", "styptic-tls 2\ntls\tx\t65536\t*\nend",
-    "styptic-tls 2\ntls\tx\t4²\t*\nend", "styptic-tls 2\ntls\t127.0.0.1\t443\nend", "styptic-tls 2\nleft\tx\nend",
-    f"styptic-tls 2\ntls\tx\t{'4' * 5000}\t*\nend", f"styptic-tls 2\nleft\t{'4' * 5000}\nend",
-    "styptic-tls 2\ntls\tx\t443\tthe door\nend", "styptic-tls 1\ntls\t127.0.0.1\t443\nend",
+    "", "end\n", "styptic-tls 3\n", "styptic-tls 3\ntls\t127.0.0.1\t443\t*\t\n",
+    "styptic-tls 3\ntls\t::1\t0\t*\t\nend\n",
+    "styptic-tls 3\ntls\t443\nend\n", "styptic-tls 3\nsorry\nend\n", "styptic-tls 3\ntls\tx\t65536\t*\t\nend",
+    "styptic-tls 3\ntls\tx\t4²\t*\t\nend", "styptic-tls 3\ntls\t127.0.0.1\t443\t*\nend", "styptic-tls 3\nleft\tx\nend",
+    f"styptic-tls 3\ntls\tx\t{'4' * 5000}\t*\t\nend", f"styptic-tls 3\nleft\t{'4' * 5000}\nend",
+    "styptic-tls 3\ntls\tx\t443\tthe door\t\nend", "styptic-tls 2\ntls\t127.0.0.1\t443\t*\t\nend",
+    "styptic-tls 3\ntls\tx\t443\t*\tits name\nend",
 ])
 def test_an_answer_that_is_not_whole_is_refused(answer):
     with pytest.raises(ProbeError):
@@ -309,10 +313,11 @@ def test_an_answer_that_is_not_whole_is_refused(answer):
 
 
 def test_what_a_login_prints_first_is_passed_over():
-    said = ["[::1]\t8443\t[::1]", "10.0.0.1\t443\t10.0.0.1", "[::1]\t443\t*"]
+    said = ["[::1]\t8443\t[::1]\tnginx", "10.0.0.1\t443\t10.0.0.1\t", "[::1]\t443\t*\t"]
     answer = "\n".join(["Welcome", tls.FIRST, *(f"tls\t{each}" for each in said), tls.LAST])
     assert tls.parse(answer) == (443, 8443)
     assert tls.found(answer).listeners == (tls.Listener(443, False), tls.Listener(8443, True))
+    assert tls.found(answer).whose == {8443: "nginx"}
 
 
 @pytest.mark.parametrize("port", [0, 65536, -1])

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from generator import platforms, probe, services
+from generator import minimum, packages, platforms, probe, services
 from generator.advisory import Advisory
 from generator.errors import RenderError
 from generator.ruby import literal
@@ -66,7 +66,12 @@ def _files(advisories: Sequence[Advisory], version: str, changelog: Sequence[tup
         "advisories": sorted(advisory.id for advisory in advisories),
         "libraries": sorted({stem for advisory in advisories for stem in advisory.libraries}),
         "services": [each for _, each in sorted(services.load().items())],
-        "packages": {family: list(names) for family, names in sorted(platforms.PACKAGES.items())},
+        "packages": {family: list(names) for family, names in sorted(packages.upgraded(advisories).items())},
+        "companions": {family: list(names) for family, names in sorted(platforms.COMPANIONS.items())},
+        "minimum": minimum.attribute(advisories),
+        "origins": minimum.origins(),
+        "strategy": "none" if {advisory.restart for advisory in advisories} == {"none"} else "gentle",
+        "reboot": any(advisory.restart == "reboot" for advisory in advisories),
         "platforms": sorted(name for name, family in platforms.FAMILY.items() if family in platforms.PACKAGES),
     }
     environment = jinja2.Environment(

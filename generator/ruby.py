@@ -1,14 +1,19 @@
 """The one place where values become Ruby."""
 
+import re
 from collections.abc import Mapping
+
+#: Words that %w() takes as they are: Ruby, doc/syntax/literals.rdoc.
+_WORD = re.compile(r"[A-Za-z0-9_./:+-]+")
 
 
 def literal(value: object) -> str:
     """Return `value` as a Ruby literal that evaluates to it and to nothing else.
 
     Takes None, booleans, integers, strings, lists, tuples and mappings of these. Strings come single-quoted, where Ruby
-    interpolates nothing and reads `\\\\` and `\\'` alone as escapes (Ruby: doc/syntax/literals.rdoc). Raises TypeError
-    for any other type, ValueError for a string that is no Unicode text or holds a NUL.
+    interpolates nothing and reads `\\\\` and `\\'` alone as escapes (Ruby: doc/syntax/literals.rdoc); a list of plain
+    words comes as Cookstyle wants it, %w(). Raises TypeError for any other type, ValueError for a string that is no
+    Unicode text or holds a NUL.
     """
     if value is None:
         return "nil"
@@ -23,6 +28,8 @@ def literal(value: object) -> str:
         escaped = value.replace("\\", "\\\\").replace("'", "\\'")
         return f"'{escaped}'"
     if isinstance(value, (list, tuple)):
+        if len(value) > 1 and all(isinstance(each, str) and _WORD.fullmatch(each) for each in value):
+            return f"%w({' '.join(value)})"
         return f"[{', '.join(literal(each) for each in value)}]"
     if isinstance(value, Mapping):
         pairs = ", ".join(f"{literal(key)} => {literal(each)}" for key, each in value.items())

@@ -62,7 +62,7 @@ def client(lab, tmp_path_factory):
 
 def append(word: str) -> str:
     """Return the Ruby that appends a word to the trace."""
-    return f"File.write('{TRACE}', \"{word}\\n\", mode: 'a')"
+    return f"::File.write('{TRACE}', \"{word}\\n\", mode: 'a')"
 
 
 def notify(name: str, timing: str = ":delayed") -> str:
@@ -150,6 +150,99 @@ def test_why_run_changes_nothing_and_exits_0(client):
     assert f"Would create new file {TRACE}" in done.stdout
     assert "* ruby_block[told] action run" in done.stdout
     assert client.saved() == before
+
+
+RESOURCE = f"""
+provides :standin
+unified_mode true
+property :word, String, default: lazy {{ node['standin']['word'] }}, description: 'A word.', equal_to: %w(said unsaid)
+property :count, Integer, default: 1, callbacks: {{ 'must not be negative' => ->(count) {{ count >= 0 }} }}
+
+action :say do
+  with_run_context :root do
+    find_resource(:ruby_block, 'at the end') do
+      block {{ {append('end')} }}
+      action :nothing
+    end
+  end
+  ruby_block 'inner' do
+    block {{ {append('inner-#{new_resource.word}')} }}
+    notifies :run, 'ruby_block[at the end]'
+    notifies :run, 'ruby_block[of the action]'
+  end
+  ruby_block 'of the action' do
+    block {{ {append('late')} }}
+    action :nothing
+  end
+  {append('last-line')}
+  helped
+end
+
+action :rest do
+  return if new_resource.count == 1
+
+  converge_by(['a thing', 'another']) {{ {append('rested')} }}
+end
+
+action_class do
+  def helped
+    {append('helped')}
+  end
+end
+"""
+SAYS = {"attributes": "default['standin']['word'] = 'said'\n", "resources": RESOURCE}
+
+
+def test_a_custom_resource_converges_its_own_before_the_recipe_goes_on_and_roots_at_the_end_of_the_run(client):
+    recipe = f"standin 'x' do\n{notify('told', ':immediately')}\nend\n" + block("told") + block("next", nothing=False)
+    name = client.book("standin_custom", recipe, **SAYS)
+    done, trace = client.run("-o", f"recipe[{name}]")
+    expected = ["inner-said", "last-line", "helped", "late", "told", "next", "end"]
+    assert (done.returncode, trace) == (0, expected), done.stdout
+
+
+def test_a_custom_resource_is_updated_only_by_what_its_actions_change(client):
+    recipe = f"standin 'x' do\n  action :rest\n{notify('told')}\nend\n" + block("told")
+    assert client.run("-o", client.book("standin_rest", recipe, **SAYS))[1] == []
+    changing = recipe.replace(":rest\n", ":rest\n  count 2\n", 1)
+    name = client.book("standin_rest", changing, **SAYS)
+    assert client.run("-o", name)[1] == ["rested", "told"]
+    done, trace = client.run("--why-run", "-o", name)
+    assert trace == []
+    assert "    - Would a thing\n    - Would another\n" in done.stdout
+    assert "* ruby_block[told] action run" in done.stdout
+
+
+def test_a_property_is_validated(client):
+    given = {
+        "word 'loud'": 'Property word of standin[x] must be equal to one of: "said", "unsaid"! You passed "loud".',
+        "word 7": "Property word of standin[x] must be one of: String! You passed 7.",
+        "count(-1)": "Property count of standin[x] must not be negative! You passed -1.",
+        "word lazy { 9 }": "Property word of standin[x] must be one of: String! You passed 9.",
+    }
+    attempt = "begin\n  standin('x') { %s }.run_action(:say)\nrescue => e\n  Chef::Log.warn(e.message)\nend"
+    recipe = "\n".join(attempt % each for each in given)
+    done, _ = client.run("-o", client.book("standin_invalid", recipe, **SAYS))
+    assert [why for why in given.values() if why not in done.stdout] == []
+
+
+def test_a_failed_action_leaves_what_it_put_off_undone_and_the_runs_done(client):
+    failing = RESOURCE.replace("  helped\n", "  raise 'on purpose'\n", 1)
+    name = client.book("standin_broken", "standin 'x'\n", **{**SAYS, "resources": failing})
+    done, trace = client.run("-o", name)
+    assert (done.returncode, trace) == (1, ["inner-said", "last-line", "end"]), done.stdout
+    assert f"standin[x] ({name}::default line 1) had an error: RuntimeError: on purpose" in done.stdout
+
+
+@pytest.mark.parametrize(("resource", "named"), [
+    ("provides :standin\naction(:say) { }\n", "unified_mode true"),
+    ("provides :standin\nunified_mode true\nload_current_value { }\naction(:say) { }\n", "load_current_value"),
+    ("provides :standin\nunified_mode true\naction(:say) { some_helper(1) }\n", "some_helper"),
+])
+def test_a_custom_resource_stops_at_what_the_stand_in_does_not_know(client, resource, named):
+    done, _ = client.run("-o", client.book("standin_unknown", "standin 'x'\n", resources=resource))
+    assert done.returncode == 1
+    assert f"`{named}'" in done.stdout.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.chef import cookbook_files
 from generator import advisory, platforms, render
 from generator.errors import RenderError
 from generator.ruby import literal
@@ -96,12 +97,12 @@ def test_somebody_elses_directory_is_left_alone(heartbleed, tmp_path):
     assert content(tmp_path) == {"metadata.rb": b"name 'nginx'\nversion '1.0.0'\n"}
 
 
-@pytest.mark.parametrize("name", ["recipes/stray.rb", ".git/config", "spec/spec_helper.rb"])
+@pytest.mark.parametrize("name", ["recipes/stray.rb", ".git/config", "spec/unit/mine_spec.rb"])
 def test_what_rendering_would_remove_stops_it(heartbleed, tmp_path, name):
     path = tmp_path / "openssl_patch"
     render.cookbook(heartbleed, path)
     (path / "recipes" / "default.rb").write_text("# old\n")
-    (path / name).parent.mkdir(exist_ok=True)
+    (path / name).parent.mkdir(parents=True, exist_ok=True)
     (path / name).write_text("mine\n")
     before = content(path)
     with pytest.raises(RenderError, match=re.escape(f"holds what rendering would remove ({name})")):
@@ -127,6 +128,32 @@ def test_a_version_goes_above_the_one_given(heartbleed, tmp_path):
     assert headings == ["2.1.1", "1.0.11", "1.0.10"]
 
 
+def test_a_node_gets_what_it_needs_of_the_cookbook_and_no_more(heartbleed, tmp_path):
+    path = render.cookbook(heartbleed, tmp_path / "openssl_patch").path
+    uploaded = cookbook_files.load(path)
+    assert {"recipes/default.rb", "recipes/report.rb", "resources/default.rb", "files/probe.sh"} <= {*uploaded.files}
+    at_home = {each for each in content(path) if each.startswith(("spec/", "documentation/"))}
+    at_home |= {".rspec", ".rubocop.yml", "Policyfile.rb", "chefignore"}
+    assert content(path).keys() - uploaded.files.keys() == at_home
+    assert uploaded.metadata["recipes"] == {"openssl_patch": "", "openssl_patch::report": ""}
+    assert {"debian", "ubuntu", "redhat", "centos", "fedora", "amazon", "rocky", "almalinux", "oracle"} <= set(
+        uploaded.metadata["platforms"])
+    assert uploaded.metadata["chef_versions"] == [[">= 15.3"]]
+    assert all(uploaded.metadata[url].startswith("https://") for url in ("source_url", "issues_url"))
+
+
+def test_the_resources_page_has_every_property_and_action():
+    resource = (render.TEMPLATES / "resources" / "default.rb").read_text()
+    page = (render.TEMPLATES / "documentation" / "openssl_patch.md.j2").read_text()
+    properties = re.findall(r"^property :(\w+)", resource, re.MULTILINE)
+    table = page.partition("## Properties")[2].partition("###")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == properties
+    assert re.findall(r"^\| `:(\w+)` \|", page, re.MULTILINE) == re.findall(r"^action :(\w+)", resource, re.MULTILINE)
+    declared = resource.split("\nproperty ")[1:]
+    assert [each.split(",")[0] for each in declared if " description: " not in each or " default: " not in each] == []
+    assert [each.split(",")[0] for each in declared if "callbacks: {" not in each and "equal_to: " not in each] == []
+
+
 def test_every_value_in_ruby_goes_through_the_filter():
     templates = list(render.TEMPLATES.rglob("*.rb.j2"))
     assert templates
@@ -144,13 +171,15 @@ def test_the_cookbook_knows_the_packages_of_every_release_that_an_advisory_can_n
     for release in releases:
         family = {"ubuntu": "debian"}.get(release.distro, release.distro)
         assert set(platforms.binary_packages(release, "openssl")) <= set(platforms.PACKAGES[family]), release
-    assert set(platforms.PACKAGES) == set(platforms.FAMILY.values())
+    assert set(platforms.PACKAGES) == set(platforms.FAMILY.values()) - {"alpine"}  # the cookbook knows no apk
     assert all(platforms.is_openssl(name) for names in platforms.PACKAGES.values() for name in names)
 
 
 @pytest.mark.parametrize(("value", "ruby"), [
     (None, "nil"), (True, "true"), (False, "false"), (7, "7"), ("plain", "'plain'"), ("it's", r"'it\'s'"),
     ("back\\slash", r"'back\\slash'"), ('a"; system("id"); "', "'a\"; system(\"id\"); \"'"), ("#{id}", "'#{id}'"),
+    (["libssl3", "/usr/sbin/sshd", "-t"], "%w(libssl3 /usr/sbin/sshd -t)"), (["one"], "['one']"),
+    (["a", "b) + system('id') + %w(c"], r"['a', 'b) + system(\'id\') + %w(c']"), (["a", ""], "['a', '']"),
     ("\\'; id; '", "'\\\\\\'; id; \\''"), ([], "[]"), (("a", 1), "['a', 1]"), ({}, "{}"),
     ({"a": [True]}, "{ 'a' => [true] }"),
 ])

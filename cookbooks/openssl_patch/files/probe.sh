@@ -1,15 +1,17 @@
 #!/bin/sh
 # Which processes still run a deleted libssl or libcrypto? One line each, tab-separated:
 #   stale PID KIND SERVICE USER LIBRARY SINCE BUILD COMMAND
-# between "styptic-probe 2" and "end"; before "end" stands "unread COUNT", the processes that could not be read, and
+# between "styptic-probe 3" and "end"; before "end" stands "unread COUNT", the processes that could not be read, and
 # before that "more COUNT" where there are too many to list. Among them, one line for each path, of at most 50:
 #   own-copy PID PATH BUILD                          an OpenSSL outside the distribution's library directories, not deleted
+# and of at most four:
+#   reboot WHY SENTENCE                              what only a reboot mends: init, libc, kernel, or asked
 #
 # KIND: service, init (PID 1, journald, logind), container, session (a login), own (who asks, and chef-client), orphan.
 # SERVICE: the unit, the init script or the container; USER: a login name or number; SINCE: when the process started, in
 # seconds since 1970; BUILD: what the library says of itself. Empty is not known, or none.
 #
-# Needs no more than a POSIX shell, dd, grep, sed, sort, tr and xargs; without cmp, getconf, id, ls, readlink or
+# Needs no more than a POSIX shell, cut, dd, grep, sed, sort, tr and xargs; without cmp, getconf, id, ls, readlink or
 # timeout it knows less. Reads /proc as proc(5) describes it; changes nothing.
 #   PROC_ROOT        another tree in /proc's place, as recorded on a node
 #   PROBE_ROOT       where /etc and /run are looked for
@@ -101,14 +103,14 @@ user_of() {
     esac
 }
 
-# The beginning of process $1's command line: it may be megabytes long.
-beginning_of() {
-    dd if="$proc/$1/cmdline" bs=600 count=1 2>/dev/null
+# What process $1 was started as, in one line: it may be megabytes long, and not printable.
+words_of() {
+    { tr '\000\n' ' ?' <"$proc/$1/cmdline"; } 2>/dev/null
 }
 
-# What process $1 was started as, in $command, printable ASCII; its name in brackets where it has no arguments left.
+# The same in $command, printable ASCII; its name in brackets where it has no arguments left.
 command_of() {
-    command=$(beginning_of "$1" | tr '\000' ' ' | tr -c ' -~' '?')
+    command=$(words_of "$1" | cut -b -600 | tr -c ' -~\n' '?')
     command=${command%"${command##*[! ]}"}
     if [ -z "$command" ]; then
         name_of "$1"
@@ -235,14 +237,21 @@ container_in() {
 first_pids=$(readlink "$proc/1/ns/pid" 2>/dev/null)
 first_mounts=$(readlink "$proc/1/ns/mnt" 2>/dev/null)
 
+# True if process $1 has PID 1's namespace $2 (of the name $3, empty where it is not known), and if it is not known.
+shares() {
+    # shellcheck disable=SC3013 # dash, bash and busybox know -ef
+    [ "$proc/$1/ns/$2" -ef "$proc/1/ns/$2" ] 2>/dev/null && return 0
+    [ -n "$3" ] && there=$(readlink "$proc/$1/ns/$2" 2>/dev/null) && [ -n "$there" ] || return 0
+    [ "$there" = "$3" ]
+}
+
 # True if process $1 has PIDs of its own, or another root in mounts of its own: mounts alone are what ip-netns(8) gives
 # too. Not known is no.
 is_elsewhere() {
-    [ -n "$first_pids" ] && there=$(readlink "$proc/$1/ns/pid" 2>/dev/null) && [ -n "$there" ] || return 1
-    [ "$there" = "$first_pids" ] || return 0
-    there=$(readlink "$proc/$1/ns/mnt" 2>/dev/null)
-    [ "$there" != "$first_mounts" ] && [ -e "$proc/1/root/." ] && [ -e "$proc/$1/root/." ] || return 1
-    # shellcheck disable=SC3013 # dash, bash and busybox know -ef
+    shares "$1" pid "$first_pids" || return 0
+    shares "$1" mnt "$first_mounts" && return 1
+    [ -e "$proc/1/root/." ] && [ -e "$proc/$1/root/." ] || return 1
+    # shellcheck disable=SC3013
     ! [ "$proc/$1/root/." -ef "$proc/1/root/." ]
 }
 
@@ -296,56 +305,6 @@ is_session() {
     return 1
 }
 
-# The init script that started process $1, in $script: asked of the topmost process below init, once.
-scripts=' '
-script_of() {
-    script=
-    [ -z "$systemd" ] && [ -d "$root/etc/init.d" ] || return 1
-    top=$1
-    while parent_of "$top" && [ "$parent" -gt 1 ]; do top=$parent; done
-    case $scripts in
-        *" $top="*)
-            script=${scripts#*" $top="}
-            script=${script%%" "*}
-            ;;
-        *)
-            is_system "$top" && starter_of "$top"
-            scripts="$scripts$top=$script "
-            ;;
-    esac
-    [ -n "$script" ]
-}
-
-# By its name, by a PID file of root's that holds it, or by the program that the script names.
-starter_of() {
-    name_of "$1"
-    case $name in
-        '' | *[!A-Za-z0-9_.@-]* | .*) ;;
-        *) [ -f "$root/etc/init.d/$name" ] && script=$name && return 0 ;;
-    esac
-    for file in "$root"/run/*.pid "$root"/run/*/*.pid; do
-        held=
-        # shellcheck disable=SC3067 # dash, bash and busybox know -O
-        if [ -f "$file" ] && [ ! -L "$file" ] && [ -O "$file" ]; then IFS= read -r held 2>/dev/null <"$file"; fi
-        [ "$held" = "$1" ] || continue
-        held=${file##*/}
-        held=${held%.pid}
-        if [ -f "$root/etc/init.d/$held" ]; then script=$held; else names_it "/${file##*/}"; fi
-        [ -n "$script" ] && return 0
-    done
-    for word in $(beginning_of "$1" | tr '\000' '\n' | sed -n '1,2{/^\/[A-Za-z0-9_.+\/-]*$/p;}'); do
-        names_it "$word" && return 0
-    done
-    return 1
-}
-
-# The one init script whose text holds the word $1.
-names_it() {
-    script=$(grep -lF -e "$1" "$root"/etc/init.d/* 2>/dev/null)
-    script=${script#"$root/etc/init.d/"}
-    case $script in '' | *[!A-Za-z0-9_.@-]*) script='' && return 1 ;; esac # a second one has a newline before it
-}
-
 # The kind of process $1, started as $command, in $kind, its service or container in $service.
 classify() {
     service='' kind=orphan
@@ -370,6 +329,99 @@ classify() {
     elif script_of "$1"; then
         kind=service service=$script
     fi
+}
+
+# Part of probe.sh: which init script a process is of, where no systemd runs the machine. Only what root wrote counts:
+# scripts, PID files and programs; a name counts for a system user's process alone.
+
+# The init script that started process $1, started as $command, in $script: asked of the topmost process below init, once.
+scripts=' '
+script_of() {
+    script=
+    [ -z "$systemd" ] && [ -d "$root/etc/init.d" ] || return 1
+    top=$1
+    while parent_of "$top" && [ "$parent" -gt 1 ]; do top=$parent; done
+    case $scripts in
+        *" $top="*)
+            script=${scripts#*" $top="}
+            script=${script%%" "*}
+            ;;
+        *)
+            if is_system "$top"; then
+                words=$command
+                [ "$top" = "$1" ] || words=$(words_of "$top" | cut -b -600)
+                starter_of "$top" "$words"
+            fi
+            scripts="$scripts$top=$script "
+            ;;
+    esac
+    [ -n "$script" ]
+}
+
+# By process $1's name, by a PID file of root's that holds it, by the program that the script names among the first of
+# the words $2, or by the place of the program that it runs.
+starter_of() {
+    name_of "$1"
+    is_script "$name" && script=$name && return 0
+    for file in "$root"/run/*.pid "$root"/run/*/*.pid; do
+        held=
+        # shellcheck disable=SC3067 # dash, bash and busybox know -O
+        if [ -f "$file" ] && [ ! -L "$file" ] && [ -O "$file" ]; then IFS= read -r held 2>/dev/null <"$file"; fi
+        [ "$held" = "$1" ] || continue
+        held=${file##*/}
+        held=${held%.pid}
+        if is_script "$held"; then script=$held; else names_it "/${file##*/}"; fi
+        [ -n "$script" ] && return 0
+    done
+    rest=${2#* }
+    for word in "${2%% *}" "${rest%% *}"; do
+        case $word in /*) names_it "$word" && return 0 ;; esac
+    done
+    runs_for "$1"
+}
+
+# True if there is an init script called $1.
+is_script() {
+    case $1 in '' | *[!A-Za-z0-9_.@-]* | .*) return 1 ;; esac
+    [ -f "$root/etc/init.d/$1" ]
+}
+
+# The one init script whose text holds the path $1. Asked once a path.
+named=$newline
+names_it() {
+    script=
+    case $1 in *[!A-Za-z0-9_.+/-]*) return 1 ;; esac
+    case $named in
+        *"$newline$1="*)
+            script=${named#*"$newline$1="}
+            script=${script%%"$newline"*}
+            ;;
+        *)
+            script=$(grep -lF -e "$1" "$root"/etc/init.d/* 2>/dev/null)
+            script=${script#"$root/etc/init.d/"}
+            case $script in *[!A-Za-z0-9_.@-]*) script='' ;; esac # a second one has a newline before it
+            named="$named$1=$script$newline"
+            ;;
+    esac
+    [ -n "$script" ]
+}
+
+# The init script that has the name of process $1's program or of a directory that this is in (/usr/lib/postgresql/15/
+# bin/postgres): the kernel says what it runs, and only root puts something there. Below init only, where a daemon is.
+runs_for() {
+    program=$(readlink "$proc/$1/exe" 2>/dev/null)
+    program=${program%" (deleted)"}
+    case $program in /*) ;; *) return 1 ;; esac
+    rest=$program
+    while [ -n "$rest" ]; do
+        if is_script "${rest##*/}"; then
+            script=${rest##*/}
+            is_of_root "$program" && return 0
+            script='' && return 1
+        fi
+        rest=${rest%/*}
+    done
+    return 1
 }
 
 # Part of probe.sh: what a mapped library file is, asked of /proc/PID/map_files, which leads to a deleted file too but
@@ -445,6 +497,40 @@ text_of() {
     told="$told$3=$text$newline"
 }
 
+# Part of probe.sh: what below the services has changed since the node started, and is in use only after a reboot.
+
+# Prints a line for each thing that is so.
+reboots() {
+    old=$(sed -n 's/^.* \(\/[^ ]*\/\(libc\|ld\)[-.][^/ ]*\) (deleted)$/\1/p' "$proc/1/maps" 2>/dev/null | sed 1q)
+    [ -z "$old" ] || printf 'reboot\tlibc\tPID 1 runs the deleted %s\n' "$(printable "$old")"
+    newer_kernel
+    # Debian's and Ubuntu's packages ask for it there, by update-notifier's or unattended-upgrades' hand.
+    [ -e "$root/run/reboot-required" ] || return 0
+    packages=$(dd if="$root/run/reboot-required.pkgs" bs=600 count=1 2>/dev/null | sort -u | tr '\n' ' ')
+    packages=$(printable "${packages% }")
+    printf 'reboot\tasked\t/run/reboot-required is there%s\n' "${packages:+, for $packages}"
+}
+
+# The newest kernel of the running one's kind, by what its name ends with (amd64, generic, x86_64). Where the running one
+# is not among them it came from elsewhere, as in a container, and nothing is known.
+newer_kernel() {
+    running=
+    IFS= read -r running 2>/dev/null <"$proc/sys/kernel/osrelease" || return 0
+    [ -e "$root/boot/vmlinuz-$running" ] || return 0
+    newest=$(
+        for kernel in "$root"/boot/vmlinuz-*; do
+            kernel=${kernel##*/vmlinuz-}
+            [ "${kernel##*[.-]}" != "${running##*[.-]}" ] || printf '%s\n' "$kernel"
+        done | sort -V 2>/dev/null | sed -n '$p'
+    )
+    case $newest in '' | "$running") return 0 ;; esac
+    printf 'reboot\tkernel\tkernel %s runs and %s is installed\n' "$(printable "$running")" "$(printable "$newest")"
+}
+
+printable() {
+    printf %.200s "$1" | tr -c ' -~' '?'
+}
+
 stems=
 for stem in ${PROBE_LIBRARIES:-libssl libcrypto}; do
     case $stem in *[!A-Za-z0-9_+.-]*) printf 'probe: not a library name: %s\n' "$stem" >&2 && exit 2 ;; esac
@@ -479,12 +565,16 @@ tell() {
         return
     fi
     listed=$((listed + 1))
-    command_of "$last"
+    [ -n "$command" ] || command_of "$last"
     classify "$last"
     user_of "$last"
     since_of "$last"
     printf 'stale\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.300s\n' \
         "$last" "$kind" "$service" "$user" "$library" "$since" "$build" "$command"
+    # systemd executes itself anew; what else is PID 1 does not.
+    if [ "$last" = 1 ] && [ -z "$systemd" ]; then
+        printf 'reboot\tinit\tPID 1 runs the deleted %s and is no systemd, which could execute itself anew\n' "$library"
+    fi
 }
 
 # Prints a copy of its own that process $1 maps at $2: file $3 (device:inode), path $4.
@@ -496,24 +586,48 @@ tell_copy() {
     printf 'own-copy\t%s\t%s\t%s\n' "$1" "$4" "$text"
 }
 
+# Puts a line "PID command WORDS" before the first line of each stale process, of as many as are listed: a stage of its
+# own beside the one that asks the rest, because nothing else costs so many processes.
+with_commands() {
+    last='' asked=0
+    while read -r pid what rest; do
+        if [ "$what" = stale ] && [ "$pid" != "$last" ] && [ "$asked" -lt "$most" ]; then
+            last=$pid asked=$((asked + 1))
+            printf '%s command ' "$pid"
+            words_of "$pid"
+            echo
+        fi
+        printf '%s %s %s\n' "$pid" "$what" "$rest"
+    done
+}
+
 # Lines of grep's become "PID stale|own ADDRESSES DEVICE:INODE PATH"; map_files writes addresses without leading zeros.
 line='^[^:]*/\([0-9][0-9]*\)/maps:0*\([0-9a-f]*\)-0*\([0-9a-f]*\) [^ ]* [^ ]* \([^ ]*\) \([0-9]*\)  *\(/.*\)'
-printf 'styptic-probe 2\n'
+printf 'styptic-probe 3\n'
 printf '%s\n' "$found" |
     tr -c ' -~\n' '?' |
     sed -n -e "s|$line (deleted)\$|\\1 stale \\2-\\3 \\4:\\5 \\6|p" -e t -e "s|$line\$|\\1 own \\2-\\3 \\4:\\5 \\6|p" |
     grep -v -E -e "^[0-9]+ stale [^ ]+ [^ ]+ $elsewhere" -e "^[0-9]+ own [^ ]+ [^ ]+ $home" |
     sort -u -k1,1n -k2,2r -k5r |
+    with_commands |
+    cut -b -5000 | # the kernel's longest path, and more
+    tr -c ' -~\n' '?' |
     {
-        last='' library='' build='' listed=0 more=0 copies=0 copied=$newline
-        while read -r pid what at number path; do
+        last='' library='' build='' command='' listed=0 more=0 copies=0 copied=$newline
+        while read -r pid what fields; do
+            if [ "$pid" != "$last" ] && [ "$what" != own ]; then
+                tell
+                last=$pid library='' build='' command=''
+            fi
+            if [ "$what" = command ]; then
+                command=$fields
+                continue
+            fi
+            at=${fields%% *} path=${fields#* }
+            number=${path%% *} path=${path#* }
             if [ "$what" = own ]; then
                 tell_copy "$pid" "$at" "$number" "$path"
                 continue
-            fi
-            if [ "$pid" != "$last" ]; then
-                tell
-                last=$pid library='' build=''
             fi
             is_there_again "$pid" "$at" "$number" "$path" && continue
             library=${library:-$path} # libssl sorts before libcrypto here and tells more
@@ -523,6 +637,8 @@ printf '%s\n' "$found" |
         tell
         [ "$more" = 0 ] || printf 'more\t%s\n' "$more"
     }
+
+reboots
 
 unread=0
 for directory in "$proc"/[0-9]*; do

@@ -1,8 +1,6 @@
 module OpensslPatch
   # Which services of the data this node has, and how its service manager is told to restart one.
   module Services
-    # Restarted where they are stale, after PID 1 was re-executed.
-    JOURNAL_AND_LOGIN = %w(systemd-journald systemd-logind).freeze
     UNITS = %w(/etc/systemd/system /lib/systemd/system /usr/lib/systemd/system).freeze
 
     # sd_booted(3): systemd runs the machine if this directory is there.
@@ -42,13 +40,13 @@ module OpensslPatch
       process['pid'] == '1' ? 'init' : process['service'].sub(/@.*/, '')
     end
 
-    # Returns the names of journald and logind where systemd runs them.
-    def self.journal_and_login
-      systemd? ? JOURNAL_AND_LOGIN : []
+    def self.exist?(name)
+      ::File.exist?("/etc/init.d/#{name}") || (systemd? && UNITS.any? { |place| unit?("#{place}/#{name}.service") })
     end
 
-    def self.exist?(name)
-      ::File.exist?("/etc/init.d/#{name}") || (systemd? && UNITS.any? { |place| ::File.exist?("#{place}/#{name}.service") })
+    # True for a unit's file: not for an alias, whose processes go by the other name, nor for a unit that is masked.
+    def self.unit?(file)
+      ::File.exist?(file) && !(::File.symlink?(file) && ::File.basename(::File.readlink(file)) != ::File.basename(file))
     end
 
     # Returns the command a person would give for a stale process that is not refreshed here.

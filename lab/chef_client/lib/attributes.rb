@@ -74,7 +74,7 @@ class Chef
       return high if low.equal?(ABSENT)
       return low | high if low.is_a?(Array) && high.is_a?(Array)
 
-      low.is_a?(Hash) && high.is_a?(Hash) ? low.merge(high) { |_, one, two| unite(one, two) } : high
+      low.is_a?(Hash) && high.is_a?(Hash) ? low.to_hash.merge(high.to_hash) { |_, one, two| unite(one, two) } : high
     end
 
     # Between defaults, normal, overrides and automatic hashes merge and anything else is replaced.

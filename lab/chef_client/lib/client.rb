@@ -12,6 +12,7 @@ require_relative "runner"
 require_relative "server"
 require_relative "resource"
 require_relative "provider"
+require_relative "custom_resource"
 Dir[File.join(__dir__, "resources", "*.rb")].sort.each { |path| require path }
 
 class Chef
@@ -121,7 +122,7 @@ class Chef
     def compile(context)
       order = context.cookbook_collection.in_order
       order.each do |cookbook|
-        %w{resources providers definitions}.each do |segment|
+        %w{providers definitions}.each do |segment|
           file = cookbook.files(segment).first
           raise Standin::Unknown.new("kind of cookbook file", "#{segment}/#{File.basename(file)}") if file
         end
@@ -131,6 +132,7 @@ class Chef
         first, others = cookbook.files("attributes").partition { |path| File.basename(path) == "default.rb" }
         (first + others).each { |path| @node.load_attributes(path) }
       end
+      order.each { |cookbook| cookbook.files("resources").each { |path| CustomResource.load(cookbook.name, path) } }
       @recipes.each { |name| context.include_recipe(name) }
       @events.fire(:recipe_load_complete)
     end

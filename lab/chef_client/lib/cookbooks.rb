@@ -32,6 +32,13 @@ class Chef
         raise(Exceptions::RecipeNotFound, "could not find recipe #{recipe} for cookbook #{name}")
     end
 
+    # Returns where a file to ship stands on this machine, as cookbook_file asks for it.
+    def preferred_filename_on_disk_location(_node, segment, source)
+      raise Standin::Unknown.new("segment of files to ship", segment) unless segment == :files
+
+      shipped_file(source)
+    end
+
     # Returns the path of a file to ship: files/NAME or files/default/NAME.
     def shipped_file(source)
       ["files/#{source}", "files/default/#{source}"].map { |path| File.join(root, path) }.find { |path| files("files").include?(path) } ||

@@ -14,6 +14,14 @@ class Chef
       def lazy(&block)
         DelayedEvaluator.new(&block)
       end
+
+      def platform?(*names)
+        names.flatten.map(&:to_s).include?(node["platform"])
+      end
+
+      def platform_family?(*names)
+        names.flatten.map(&:to_s).include?(node["platform_family"])
+      end
     end
 
     # What recipes and providers have beyond it: declaring resources and finding them.
@@ -24,9 +32,24 @@ class Chef
         kind = Chef::Resource.known[type.to_sym] || raise(Standin::Unknown.new("resource", type))
         resource = kind.new(name, run_context, cookbook_name: cookbook_name, recipe_name: recipe_name)
         resource.source_line = (created_at || caller(1..1).first).to_s
-        resource.instance_eval(&block) if block
+        resource.enclosing_provider = self if is_a?(Chef::Provider)
+        resource.instance_exec(*(new_resource if is_a?(Chef::Provider)), &block) if block
         run_context.resource_collection.insert(resource)
         resource
+      end
+
+      # Runs a block whose resources are declared and looked for in another run context.
+      def with_run_context(which)
+        before = @run_context
+        @run_context =
+          case which
+          when :root then before.root_run_context
+          when :parent then before.parent_run_context
+          else raise Standin::Unknown.new("run context", which)
+          end
+        yield
+      ensure
+        @run_context = before
       end
 
       def find_resource!(type, name)

@@ -7,10 +7,13 @@ class Chef
       Hash.new { |table, key| table[key] = [] }
     end
 
-    # Puts resources where their names stand. Raises when there is no such resource.
-    def resolve(collection)
+    # Puts resources where their names stand. Raises when there is no such resource, in unified mode only where it `must` be
+    # there by now.
+    def resolve(collection, must: true)
       self.resource = named(resource, collection)
       self.notifier = named(notifier, collection)
+    rescue Exceptions::ResourceNotFound
+      raise if must || !collection.unified_mode
     end
 
     def same?(other)

@@ -12,7 +12,7 @@ class Chef
     include DSL::Universal
 
     attr_reader :name, :run_context, :cookbook_name, :recipe_name, :declared_type
-    attr_accessor :source_line
+    attr_accessor :source_line, :enclosing_provider
 
     property :ignore_failure, [true, false, :quiet, "quiet"]
     property :retries, Integer, default: 0
@@ -84,9 +84,9 @@ class Chef
       run_context.resource_collection.find(key)
     end
 
-    def resolve_notifications
+    def resolve_notifications(must: false)
       run_context.notifications.each_value do |table|
-        table[declared_key].each { |notification| notification.resolve(run_context.resource_collection) }
+        table[declared_key].each { |notification| notification.resolve(run_context.resource_collection, must: must) }
       end
     end
 
@@ -137,7 +137,10 @@ class Chef
       cookbook_name ? "#{cookbook_name}::#{recipe_name} line #{line}" : "dynamically defined"
     end
 
-    def method_missing(name, *)
+    # What a resource in an action does not know itself its action may: `new_resource`, and what action_class defines.
+    def method_missing(name, *arguments, &block)
+      return enclosing_provider.public_send(name, *arguments, &block) if enclosing_provider.respond_to?(name)
+
       raise Standin::Unknown.new("property or helper of #{self} (#{defined_at})", name)
     end
 
@@ -156,6 +159,10 @@ class Chef
     def connect(notification, key, timing)
       kind = Notification::TIMINGS[timing.to_sym] || raise(ArgumentError, "invalid timing: #{timing} for notifies of #{self}")
       run_context.notifications.fetch(kind)[key] << notification
+      return unless run_context.unified_mode && run_context.updated.include?(key)
+      raise Standin::Unknown.new("notification in unified mode of what is updated by now with the timing", timing) unless kind == :delayed
+
+      run_context.add_delayed_action(notification)
     end
 
     def skipped?(action)

@@ -2,7 +2,7 @@ require 'mixlib/shellout'
 
 # OpenSSL upgraded, and nothing left running the old library.
 module OpensslPatch
-  # Where the probe and the result stand, for root alone.
+  # Where the result stands, for root alone.
   STATE = '/var/lib/openssl_patch'.freeze
 
   # Programs that no resource stands for: package queries, the probe, configuration tests.

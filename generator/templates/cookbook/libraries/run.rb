@@ -8,20 +8,22 @@ module OpensslPatch
     RESULT = "#{STATE}/result.json".freeze
     # What the node object holds of each list: a Chef server refuses an object of over 1 MB.
     NAMED = 50
+    # What the resource is called that refreshes at the end of the run.
+    REFRESH = 'openssl_patch: refresh what is stale'.freeze
+    # And the one that fails the run, after that, where the packages are not good.
+    VERDICT = 'openssl_patch: packages that are not good'.freeze
 
-    attr_reader :stale_before
-
-    # services is what Services.present returned, packages the names of the installed packages.
-    def initialize(run_context, services, packages)
+    # run_context is the root one: what is refreshed at the end of the run stands there.
+    def initialize(run_context)
       @run_context = run_context
-      @settings = run_context.node['openssl_patch']
-      @services = services
-      @packages = packages
-      @packages_before = Packages.versions(packages)
+      @settings = {}
+      @services = {}
+      @packages = []
+      @packages_before = {}
       @started = Time.now.utc
       @stale_before = []
       @stale_after = []
-      @own_copies = []
+      @found = { 'stale' => [], 'own_copies' => [], 'reboots' => [], 'unread' => 0 }
       @reloaded = []
       @restarted = []
       @upgraded = []
@@ -30,6 +32,36 @@ module OpensslPatch
       @hurdles = {}
       @reexecuted = false
       @failures = []
+      @outcomes = []
+    end
+
+    # Takes in what one openssl_patch resource wants: settings are what its properties say, by their names; services is what
+    # Services.present returned, packages the names of the installed packages. A service belongs to the first resource that
+    # names it, lists are put together, and of two limits in seconds the longer one holds. Returns the services that are its own.
+    def join(settings, services, packages)
+      own = services.reject { |name, _| @services.key?(name) }
+      @settings = @settings.merge(settings) { |_, one, other| one.is_a?(Array) ? one | other : [one, other].max }
+      @services = @services.merge(own)
+      @packages_before = Packages.versions(packages - @packages).merge(@packages_before)
+      @packages |= packages
+      own
+    end
+
+    # Keeps what one resource's packages came to, for the record. Returns it.
+    def judge(outcome)
+      @outcomes << outcome
+      outcome
+    end
+
+    # Returns a sentence for each resource whose packages are not good.
+    def unpatched
+      @outcomes.map(&:error).compact.uniq
+    end
+
+    # Raises with these.
+    def refuse
+      @failures |= unpatched
+      raise "openssl_patch: #{unpatched.join('; ')}"
     end
 
     # Returns what the resource of a service is called here, so that no other cookbook's resource is meant.
@@ -40,6 +72,7 @@ module OpensslPatch
     # Looks before anything is refreshed. Returns what there is to refresh.
     def look
       @stale_before = @stale_after = stale
+      Left.unknown(@found['unread']) { |sentence| Chef::Log.warn("openssl_patch: #{sentence}") }
       Probe.counted(@stale_before)
     end
 
@@ -69,6 +102,14 @@ module OpensslPatch
       conclude(found)
     end
 
+    # Returns what will be done about these processes, in words, a line a service; nothing of those that are left as they run.
+    def intentions(processes)
+      processes.group_by { |process| Services.name(process) }.map do |name, of_it|
+        steps = @services.fetch(name, {})['steps'].to_a
+        Strategy.words(name, steps, of_it) if (name == 'init' && Services.systemd?) || !steps.empty?
+      end.compact
+    end
+
     # Says in words which process is stale.
     def described(process)
       whose = process['service'].empty? ? process['command'] : process['service']
@@ -81,7 +122,7 @@ module OpensslPatch
 
       result = summary(error)
       shortened = result.merge(%w(stale_before stale_after not_touched).map { |key| [key, result[key].first(NAMED)] }.to_h)
-      @run_context.node.normal['openssl_patch']['last_run'] = shortened
+      @run_context.node.default['openssl_patch']['last_run'] = shortened
       FileUtils.mkdir_p(STATE, mode: 0o700)
       beside = "#{RESULT}.#{Process.pid}"
       ::File.open(beside, ::File::WRONLY | ::File::CREAT | ::File::TRUNC, 0o600) { |file| file.write(JSON.pretty_generate(result)) }
@@ -102,9 +143,8 @@ module OpensslPatch
     end
 
     def stale
-      found = Probe.look(@settings['libraries'])
-      @own_copies = found['own_copies']
-      found['stale']
+      @found = Probe.look(Probe.script(@run_context), @settings['libraries'])
+      @found['stale']
     end
 
     # Returns what stays stale once the old processes of services had the time that the step taken for each gives them.
@@ -175,19 +215,15 @@ module OpensslPatch
       end
     end
 
-    # Returns what was done to systemd and its own, as `settled` takes it.
+    # Returns what was done to systemd itself, as `settled` takes it.
     def refresh_init(processes)
-      return {} unless Services.systemd?
+      return {} unless Services.systemd? && processes.any? { |process| Services.name(process) == 'init' }
 
-      names = processes.select { |process| process['kind'] == 'init' }.map { |process| Services.name(process) }
-      if names.include?('init')
-        attempt('init', 're-execution of systemd') do
-          Command.run('systemctl', 'daemon-reexec').error!
-          @reexecuted = true
-        end
+      attempt('init', 're-execution of systemd') do
+        Command.run('systemctl', 'daemon-reexec').error!
+        @reexecuted = true
       end
-      (Services.journal_and_login & names).each { |name| act(name, 'restart') }
-      names.map { |name| [name, {}] }.to_h
+      { 'init' => {} }
     end
 
     def act(name, action)
@@ -217,23 +253,28 @@ module OpensslPatch
       @failures |= ["#{name} is left as it runs, because #{why}"]
     end
 
-    # What a person needs first, the services that could not be refreshed, then the run's own words.
+    # What a person needs first, what could not be refreshed or upgraded, then the run's own words.
     def said(error)
-      [*@failures, Command.words(error.message, 6)].join(' / ')[0, 2000]
+      words = Command.words(error.message, 6)
+      known = !@failures.empty? && @failures.all? { |failure| words.include?(failure) }
+      [*@failures, *(known ? [] : [words]), *(unpatched - @failures)].join(' / ')[0, 2000]
     end
 
     def summary(error)
       {
-        'format' => 1,
+        'format' => 2,
         'node' => @run_context.node.name,
         'status' => error ? 'failure' : 'success',
         'error' => error && said(error),
         'cookbook_version' => @run_context.cookbook_collection['openssl_patch'].version,
-        'advisories' => @settings['advisories'].to_a,
+        'actions' => @settings['actions'],
+        'advisories' => @settings['advisories'],
         'started' => @started.iso8601,
         'finished' => Time.now.utc.iso8601,
         'packages_before' => @packages_before,
         'packages_after' => Packages.versions(@packages),
+        'verdict' => Outcome.verdict(@outcomes),
+        'held' => @outcomes.flat_map(&:held).uniq,
         'stale_before' => @stale_before,
         'stale_after' => @stale_after,
         'reloaded' => @reloaded,
@@ -241,16 +282,11 @@ module OpensslPatch
         'ended' => @ended,
         'restarted' => @restarted,
         'reexecuted' => @reexecuted,
-        'not_touched' => not_touched,
-        'own_copies' => @own_copies,
+        'not_touched' => Left.not_touched(@stale_after, @services),
+        'reboot' => Left.reboots(@found, @services, @run_context.node['openssl_patch']['reboot']),
+        'unread' => @found['unread'],
+        'own_copies' => @found['own_copies'],
       }
-    end
-
-    def not_touched
-      Probe.counted(@stale_after).map do |process|
-        because = @services.fetch(Services.name(process), {})['because']
-        { 'service' => process['service'], 'command' => Services.command(process), 'because' => because }
-      end.uniq
     end
   end
 end

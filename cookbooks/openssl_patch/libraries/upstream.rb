@@ -1,0 +1,45 @@
+module OpensslPatch
+  # What OpenSSL's own releases say, by an advisory's ranges.
+  module Upstream
+    # Where a branch's fix came between two of its betas or snapshots no range says.
+    RELEASED = /\A\d{1,4}\.\d{1,4}\.\d{1,4}[a-z]{0,2}\z/.freeze
+
+    # True if OpenSSL's own version is in a range with the fault, false if in none, nil where nobody can say. An advisory
+    # without ranges knows of no release with the fault but those its rows name.
+    def self.affected?(said, ours)
+      return false unless said['upstream']
+      return unless known?(said, ours)
+
+      ranges(said, 'affected').any? { |first, last| !before?(ours.upstream, first) && !before?(last, ours.upstream) } ||
+        ranges(said, 'before').any? { |first, clean| !before?(ours.upstream, first) && before?(ours.upstream, clean) }
+    end
+
+    # True if it is newer than all that has the fault, or older.
+    def self.outside?(said, ours)
+      return false unless said['upstream'] && known?(said, ours)
+
+      older?(said, ours) || (ranges(said, 'affected').all? { |_, last| before?(last, ours.upstream) } &&
+        ranges(said, 'before').all? { |_, clean| !before?(ours.upstream, clean) })
+    end
+
+    # True where a source says which release brought the fault, and this one is older.
+    def self.older?(said, ours)
+      since = (said['upstream'] || {})['since']
+      !since.nil? && known?(said, ours) && before?(ours.upstream, since)
+    end
+
+    # Other libraries number their releases in ways of their own.
+    def self.known?(said, ours)
+      said['packages'].nil? && RELEASED.match?(ours.upstream)
+    end
+
+    def self.ranges(said, key)
+      said['upstream'][key].to_a
+    end
+
+    # `0` stands before every release.
+    def self.before?(one, other)
+      one != other && other != '0' && (one == '0' || Versions.released_before?(one, other))
+    end
+  end
+end

@@ -1,0 +1,7 @@
+name 'wrapper'
+maintainer 'A shop'
+license 'Apache-2.0'
+description 'Has nginx restarted where the openssl_patch cookbook would upgrade it in place'
+version '0.1.0'
+chef_version '>= 15.3'
+depends 'openssl_patch'

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import client, full, host, legacy
+from lab import client, full, host, legacy, rhel
 from lab.host import LabError
 from lab.mirror import Mirror, read
 
@@ -21,6 +21,7 @@ COMMON = (
     "systemd", "systemd-sysv", "dbus",
 )
 WEB = ("nginx", "ssl-cert", "lsof", "curl")
+PYTHON = ("python3", "python3-apt")  # what Ansible and Salt need on a node
 
 NGINX = """server {
     listen 443 ssl;
@@ -59,7 +60,8 @@ done
 class Base:
     """A base: the services its nodes start under sysv init, the ports these listen on, the packages beside COMMON.
 
-    `rare` ones are built when a node first wants them, the others with the lab. `settle` is run in it, in a shell.
+    `rare` ones are built when a node first wants them, the others with the lab. `settle` is run in it, in a shell, and
+    `turn` after all else, where it becomes another distribution. `update` is what a new node reads its mirror with.
     """
 
     name: str
@@ -67,16 +69,20 @@ class Base:
     ports: tuple[int, ...] = ()
     extra: tuple[str, ...] = ()
     settle: str = ""
+    turn: str = ""
+    update: tuple[str, ...] = ("apt-get", "-qq", "update")
     rare: bool = False
 
 
 BASES = {
     base.name: base
     for base in (
-        Base("light", ("ssh",), (22,)),
+        Base("light", ("ssh",), (22,), ("rubocop",)),
         Base("web", ("ssh", "nginx"), (22, 443), WEB),
+        Base("managed", ("ssh", "nginx"), (22, 443), (*WEB, *PYTHON), rare=True),
         Base("legacy", ("ssh", "stunnel4"), (22, 7443)),
         Base("full", ("ssh", *full.SERVICES), (22, *full.PORTS), full.PACKAGES, full.SETTLE, rare=True),
+        Base("rhel", ("sshd", *rhel.SERVICES), (22, *full.PORTS), rhel.PACKAGES, rhel.SETTLE, rhel.TURN, (), rare=True),
     )
 }
 
@@ -134,7 +140,7 @@ def directory(base: Base, mirror: Mirror) -> Path:
 
     `mirror` was read for packages().
     """
-    beside = {"legacy": [legacy.__file__], "full": [full.__file__]}
+    beside = {"legacy": [legacy.__file__], "full": [full.__file__], "rhel": [full.__file__, rhel.__file__]}
     modules = [__file__, client.__file__, *beside.get(base.name, [])]
     recipe = [Path(module).read_text() for module in modules]
     versions = [f"{name}={mirror.packages.get(name, '')}" for name in included(base)]
@@ -168,6 +174,8 @@ def bootstrap(base: Base, mirror: Mirror, target: Path) -> str:
         run_inside(made, base.settle)
     chosen = give_client(made)
     run_inside(made, SETTLE)  # last: it takes the way to the mirror away
+    if base.turn:
+        run_inside(made, base.turn)
     record_ohai(made)
     made.rename(target)
     return chosen

@@ -4,7 +4,9 @@ Each answers TLS on a port of its own with Debian's self-signed certificate, so 
 """
 
 SERVICES = ("nginx", "apache2", "haproxy", "stunnel4", "postgresql")
-PACKAGES = ("nginx", "apache2", "haproxy", "stunnel4", "postgresql", "ssl-cert", "curl")
+#: Services of the data that are never restarted; they are there, and do not start by themselves. openvpn has no tunnel.
+IDLE = ("mariadb", "openvpn", "corosync")
+PACKAGES = (*SERVICES, "mariadb-server", "openvpn", "corosync", "ssl-cert", "curl")
 #: The port on which each answers a TLS handshake; PostgreSQL's begins in its own protocol, and is not asked.
 TLS = {"nginx": 443, "apache2": 8443, "haproxy": 7443, "stunnel4": 6443}
 PORTS = (*TLS.values(), 5432)
@@ -50,6 +52,36 @@ connect = 127.0.0.1:8080
 cert = /etc/stunnel/lab.pem
 C
 update-rc.d stunnel4 enable
+
+cat >/etc/corosync/corosync.conf <<'C'
+totem {
+    version: 2
+    cluster_name: lab
+    transport: knet
+    crypto_model: openssl
+    crypto_cipher: aes256
+    crypto_hash: sha256
+}
+nodelist {
+    node {
+        name: lab
+        nodeid: 1
+        ring0_addr: 127.0.0.1
+    }
+}
+quorum {
+    provider: corosync_votequorum
+}
+logging {
+    to_syslog: yes
+}
+C
+corosync-keygen -l -k /etc/corosync/authkey
+
+for name in mariadb openvpn corosync; do
+    update-rc.d "$name" disable
+    systemctl --quiet disable "$name"
+done
 
 for place in /etc/postgresql/*/main; do
     echo "listen_addresses = '*'" >"$place/conf.d/lab.conf"

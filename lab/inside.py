@@ -133,7 +133,8 @@ def answers(node: LabNode, told: TextIO) -> None:
         # Until systemd has booted, PAM refuses every login but root's. It is "degraded" where a unit needs hardware.
         booted = ["timeout", str(events.LIMIT), "systemctl", "is-system-running", "--wait"]
         subprocess.run([*within, *booted], stdout=subprocess.DEVNULL, check=False)
-    host.run(*within, "apt-get", "-qq", "update")
+    if update := bases.BASES[node.base].update:
+        host.run(*within, *update)
 
 
 def stop(nodes: Sequence[LabNode]) -> None:

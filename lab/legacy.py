@@ -151,7 +151,13 @@ def settle(root: Path, packages_at: Path) -> None:
     host.run("dpkg", f"--root={root}", "--purge", "--force-depends", "openssl", "ca-certificates")
     chosen = [archive for archive in packages_at.glob("*.deb") if FIXED not in archive.name]
     host.run("dpkg", f"--root={root}", "--install", *chosen)
-    (root / "etc/apt/sources.list.d/lab.list").write_text("deb [trusted=yes] file:///srv/repo/legacy ./\n")
+    (root / "etc/apt/sources.list.d/lab.list").write_text(
+        "deb [trusted=yes] file:///srv/repo/legacy ./\ndeb [trusted=yes] file:///srv/repo/current ./\n"
+    )
+    # The library that its sshd runs is the base's and comes from there; the tool stays that of its release.
+    (root / "etc/apt/preferences.d/lab").write_text(
+        f"Package: openssl\nPin: version {VULNERABLE.split('-')[0]}-*\nPin-Priority: 1001\n"
+    )
     for path in ("usr/lib/os-release", "etc/os-release"):
         (root / path).unlink(missing_ok=True)
         (root / path).write_text(SYSTEM)

@@ -3,6 +3,7 @@
 STYPTIC_LAB=current uses the lab that is up and leaves it up, without the tests that take a lab down.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -23,27 +24,41 @@ from lab import goiardi, host, registry
 from lab import lab as labs
 from lab.host import ROOT, RUN
 from lab.lab import Lab
+from lab.witness import Witness
 
+HERE = Path(__file__).parent
 USE_CURRENT = os.environ.get("STYPTIC_LAB") == "current"
 #: Counters and dice, which change by themselves, and what belongs to a link that is there or not.
 RESTLESS = ("dentry-state", "file-nr", "inode-", "aio-nr", "random", "ns_last_pid", "pty/nr", "conntrack_count",
             "/conf/", "/neigh/")
 
+#: Markers of tests that are too long for every day, see `invoke --help test.services` and its siblings.
+ASKED_FOR = {
+    "table": "a row of services.toml on every kind of node", "rhel": "wants a node of Red Hat's kind",
+    "packages": "a way in which an upgrade can go wrong", "cookbook": "the cookbook alone, run by run",
+    "targets": "the shell, Ansible and Salt targets on both kinds of node",
+}
+
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "last: takes the lab down, so it runs after all others")
-    config.addinivalue_line("markers", "table: a row of services.toml on every kind of node; runs where -m names it")
+    for name, what in ASKED_FOR.items():
+        config.addinivalue_line("markers", f"{name}: {what}; runs where -m names it")
 
 
 def pytest_collection_modifyitems(config, items):
-    if rows := [] if config.option.markexpr else [item for item in items if item.get_closest_marker("table")]:
-        config.hook.pytest_deselected(items=rows)
-        items[:] = [item for item in items if item not in rows]
+    long = [] if config.option.markexpr else [item for item in items if any(map(item.get_closest_marker, ASKED_FOR))]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
     last = [item for item in items if item.get_closest_marker("last")]
     last.sort(key=lambda item: "lab" not in item.fixturenames)  # those that still want the shared one come first
     if USE_CURRENT and last:
         config.hook.pytest_deselected(items=last)
     items[:] = [item for item in items if item not in last] + ([] if USE_CURRENT else last)
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("lab"))  # one lab a machine: one worker has it
 
 
 @pytest.fixture(scope="session")
@@ -234,3 +249,31 @@ def uploads(operator):
     yield
     for version in operator.uploaded().keys() - before.keys():
         operator.chef.delete(f"/cookbooks/{COOKBOOK}/{version}")
+
+
+@pytest.fixture(scope="module")
+def environment(operator, uploads, request):
+    """Push the cookbook as it is now; return an environment, named as the module, whose nodes get it and no other."""
+    name = request.module.__name__.rpartition("test_")[2]
+    advisories = ("--advisory", str(operator.lab.advisory), "--advisory", "CVE-2014-0160")
+    done = operator.run("push", *advisories, "--accept-unpinned", KNIFE_HOME=operator.settings(name))
+    assert done.returncode == 0, done.stdout + done.stderr
+    version = done.stdout.split()[1].rstrip(":")
+    operator.environment(name, **{COOKBOOK: f"= {version}"})
+    yield name
+    operator.chef.delete(f"/environments/{name}")
+
+
+@pytest.fixture(scope="module")
+def added(operator, environment):
+    """Return what adds a node, of a name, base and init, to that environment and takes it away again."""
+
+    @contextlib.contextmanager
+    def add(name: str, base: str, init: str, environment: str = environment):
+        operator.lab.add(name, base=base, init=init, environment=environment)
+        try:
+            yield Witness(operator.lab, name)
+        finally:
+            operator.lab.remove(name)
+
+    return add

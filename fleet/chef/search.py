@@ -4,6 +4,7 @@ Partial search is POST /search/INDEX (https://docs.chef.io/server/api_chef_serve
 travel, so 10,000 nodes stay small.
 """
 
+import functools
 import logging
 import math
 import re
@@ -14,7 +15,8 @@ from fleet.chef.answers import reading
 from fleet.errors import ChefServerError, IncompleteSearchError, NotFoundError, SettingsError
 from fleet.node import Node
 from fleet.text import clean
-from generator import platforms
+from fleet.within import begun
+from generator import packages, platforms
 
 PAGE = 1000  # rows a Chef Infra Server gives at most: https://docs.chef.io/chef_search/
 CAP = 10_000  # where Chef Infra Server on OpenSearch stops counting (track_total_hits)
@@ -22,6 +24,10 @@ MOST = 10_000_000  # matches; a server that counts more than any fleet has would
 _EVERYTHING = 2**31 - 1
 # What is not installed costs a null each.
 OPENSSL_PACKAGES = tuple(sorted({name for names in platforms.PACKAGES.values() for name in names}))
+# The package managers' own packages: a node without both reports no packages, one with either has no OpenSSL.
+_WITNESSES = {"witness_dpkg": "dpkg", "witness_rpm": "rpm"}
+_LONGEST = 1000  # characters of a value: no package manager and no platform writes as many, and 10,000 nodes are many
+_MOST_ALIKE = 100  # of one rpm that is there several times
 _ADDRESSES = (("cloud", "public_hostname"), ("fqdn",), ("ipaddress",))
 log = logging.getLogger(__name__)
 
@@ -48,7 +54,7 @@ def searched(environment: str | None, query: str | None) -> str:
 
 
 def partial(server, index: str, query: str, keys: Mapping[str, Sequence[str]]) -> list[dict]:
-    """Return one dictionary a match, with `keys` (name to the path of an attribute) filled in, None where it is absent.
+    """Return one dictionary a match: at least `keys` (name to the path of an attribute), None where one is absent.
 
     Every object comes once. goiardi orders no pages among each other, so it is asked for a single one; a Chef Infra
     Server is paged by 1000, advancing by what was asked for, because deleted objects shorten a page. Raises
@@ -57,6 +63,7 @@ def partial(server, index: str, query: str, keys: Mapping[str, Sequence[str]]) -
     """
     rows_asked = _EVERYTHING if server.is_goiardi else PAGE
     body = {name: list(path) for name, path in keys.items()}
+    names = set(keys)
     found: dict[str, dict] = {}
     start, total, empty = 0, 1, False
     while start < total and not empty:
@@ -66,7 +73,9 @@ def partial(server, index: str, query: str, keys: Mapping[str, Sequence[str]]) -
             total, empty = int(page["total"]), not page["rows"]
             for row in page["rows"]:
                 if row is not None:
-                    found.setdefault(row["url"], {name: row["data"].get(name) for name in keys})
+                    data = row["data"]  # as it is where it is whole: there are many
+                    whole = data.keys() >= names
+                    found.setdefault(row["url"], data if whole else {name: data.get(name) for name in keys})
         if total > MOST:
             raise ChefServerError(f"{server.url} counts {total} matches of {clean(query)!r}: narrow the query")
         start += rows_asked
@@ -101,6 +110,8 @@ def find_nodes(
 ) -> list[Node]:
     """Return the nodes of `environment` (None or '*': of all) that match `query` (None: all), sorted by name.
 
+    Only the paths that are needed are asked for, and the server's list of the environment meanwhile.
+
     A row that says another environment of itself than the one asked for is dropped: the index lags. `address_attribute`
     is knife's -a, dotted; without it knife[:ssh_attribute], then cloud.public_hostname, then fqdn, as in `knife ssh`,
     and, beyond knife, ipaddress. `package_names` are the packages whose versions are wanted, rpm's as
@@ -116,7 +127,10 @@ def find_nodes(
         "release": ("platform_version",), "ohai_time": ("ohai_time",), "policy_name": ("policy_name",),
         **{f"address_{number}": path for number, path in enumerate(paths)},
         **{f"package_{name}": ("packages", name) for name in package_names},
+        **{key: ("packages", name, "version") for key, name in _WITNESSES.items()},
     }
+    path = f"/environments/{environment}/nodes"
+    listed = begun(lambda: server.get(path)) if environment is not None and not query else None
     incomplete = None
     try:
         rows = partial(server, "node", searched(environment, query), keys)
@@ -124,11 +138,21 @@ def find_nodes(
         if query or environment is None:
             raise
         incomplete, rows = error, error.rows
-    named = (_node(row, len(paths), package_names) for row in rows if row["name"] and isinstance(row["name"], str))
+    address_keys = [f"address_{number}" for number in range(len(paths))]
+    package_keys = [(name, f"package_{name}") for name in package_names]
+    named = (_node(row, address_keys, package_keys) for row in rows if row["name"] and isinstance(row["name"], str))
     nodes = {node.name: node for node in named if environment in (None, node.environment)}
-    if environment is not None and not query:
-        _compare(server, environment, nodes, incomplete)
+    if listed is not None:
+        with reading(server, f"GET {path}"):
+            missing = sorted(listed.result().keys() - nodes.keys())
+        _compare(server, environment, len(nodes), missing, incomplete)
     return [nodes[name] for name in sorted(nodes)]
+
+
+def package_names(advisories: Sequence) -> tuple[str, ...]:
+    """Return the packages that the advisories (generator.advisory) are about, on whatever release."""
+    names = {name for each in advisories for name in each.named}
+    return tuple(sorted(names.union(OPENSSL_PACKAGES if any(each.openssl for each in advisories) else ())))
 
 
 def check_environment(server, environment: str) -> None:
@@ -142,17 +166,16 @@ def check_environment(server, environment: str) -> None:
         raise NotFoundError(f"there is no environment {environment!r} on {server.url}; there are: {names}")
 
 
-def _compare(server, environment: str, nodes: Mapping[str, Node], incomplete: IncompleteSearchError | None) -> None:
-    """Say which nodes the server knows in this environment and its search does not."""
-    path = f"/environments/{environment}/nodes"
-    with reading(server, f"GET {path}"):
-        missing = sorted(server.get(path).keys() - nodes.keys())
+def _compare(
+    server, environment: str, found: int, missing: Sequence[str], incomplete: IncompleteSearchError | None
+) -> None:
+    """Say which nodes the server knows in this environment and its search, which found so many, does not."""
     if not missing:
         return
     names = ", ".join(clean(name, 100) for name in missing[:10]) + (", ..." if len(missing) > 10 else "")
     if incomplete is not None:
         raise ChefServerError(
-            f"the search of {server.url} ends at {len(nodes)} nodes and leaves out {len(missing)} of environment "
+            f"the search of {server.url} ends at {found} nodes and leaves out {len(missing)} of environment "
             f"{environment} ({names}): go on in parts, with --query name:a* and so on"
         ) from incomplete
     log.warning(
@@ -166,18 +189,20 @@ def _address_paths(server, attribute: str | None) -> tuple[tuple[str, ...], ...]
     return (tuple(str(attribute).split(".")),) if attribute else _ADDRESSES
 
 
-def _node(row: Mapping, addresses: int, package_names: Sequence[str]) -> Node:
-    found = (_text(row.get(f"address_{number}")) for number in range(addresses))
-    packages = {name: _version(row.get(f"package_{name}")) for name in package_names}
+def _node(row: Mapping, address_keys: Sequence[str], package_keys: Sequence[tuple[str, str]]) -> Node:
+    found = (_text(row.get(key)) for key in address_keys)
+    there = ((name, entry) for name, key in package_keys if (entry := row.get(key)) is not None)
+    versions = {name: version for name, entry in there if (version := _version(entry))}
     return Node(
-        name=_text(row["name"]),
+        name=_text(row["name"], None),
         environment=_text(row.get("environment")) or "_default",
         address=next((address for address in found if address), None),
         platform=_text(row.get("platform")) or _text(row.get("os")),
         release=_text(row.get("release")),
-        packages={name: version for name, version in packages.items() if version},
+        packages=versions,
         ohai_time=_seconds(row.get("ohai_time")),
         policy_name=_text(row.get("policy_name")),
+        reports_packages=bool(versions or any(row.get(key) for key in _WITNESSES)),
     )
 
 
@@ -190,16 +215,34 @@ def _seconds(value) -> float | None:
 
 
 def _version(package) -> str | None:
-    """ohai's entry as one version: dpkg's is whole, rpm's comes in three parts (ohai, plugins/packages.rb)."""
+    """ohai's entry as one version: dpkg's is whole, rpm's comes in three parts (ohai, plugins/packages.rb).
+
+    Of an rpm that is there more than once ohai lists every one in `versions`; the oldest counts, as on the node itself.
+    """
     if not isinstance(package, Mapping):
         return None
-    epoch, version, release = (_text(package.get(part)) for part in ("epoch", "version", "release"))
+    several = package.get("versions")
+    if not isinstance(several, list):
+        return _whole(package)
+    entries = (package, *several[:_MOST_ALIKE])
+    found = [version for entry in entries if isinstance(entry, Mapping) and (version := _whole(entry))]
+    return functools.reduce(functools.partial(packages.older, "rpm"), found) if found else None
+
+
+def _whole(entry: Mapping) -> str | None:
+    version, release = _text(entry.get("version")), _text(entry.get("release"))
     if not version or not release:
         return version
+    epoch = _text(entry.get("epoch"))
     return f"{epoch if epoch and epoch.isdecimal() else '0'}:{version}-{release}"
 
 
-def _text(value) -> str | None:
-    """A text or a whole number as text, without the half surrogate pairs that no file takes; None for anything else."""
+def _text(value, limit: int | None = _LONGEST) -> str | None:
+    """A text or a whole number as text, without the half surrogate pairs that no file takes; None for anything else.
+
+    What is longer than `limit` is cut, and is then what no node could have.
+    """
+    if type(value) is str and value.isascii() and 0 < len(value) < _LONGEST:  # nearly all of them
+        return value
     text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
-    return text.encode(errors="replace").decode() or None
+    return text[:limit].encode(errors="replace").decode() or None

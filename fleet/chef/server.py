@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from fleet.chef import answers
 from fleet.chef.answers import ODD
 from fleet.chef.compat import Key, SSLError, chef
 from fleet.chef.refusal import CLOCK_LIMIT, clock_offset, refusal
@@ -189,7 +190,7 @@ class ChefServer(chef.ChefAPI):
                 advice = ": goiardi has no organisations, so take /organizations/... out of chef_server_url"
             raise NotFoundError(f"{self.url} has nothing at {method} {path.partition('?')[0]}{advice}")
         try:
-            decoded = response.json()
+            decoded = answers.decoded(response.content)
             if not isinstance(decoded, (dict, list)):
                 raise ValueError(f"{type(decoded).__name__} is no answer of the API")
         except (ValueError, RecursionError) as error:

@@ -167,7 +167,8 @@ class Lab:
         """Let one process at a time change the lab, each knowing what the one before it did."""
         with (RUN / "change.lock").open("w") as door:
             fcntl.flock(door, fcntl.LOCK_EX)
-            self.nodes = Lab.current().nodes
+            now = Lab.current()
+            self.nodes, self.roots = now.nodes, now.roots
             yield
 
     def _write(self) -> None:

@@ -9,6 +9,13 @@ from lab.lab import Lab
 from lab.node import LabNode
 
 HEAD = ("NODE", "ADDRESS", "ENVIRONMENT", "BASE", "INIT", "OPENSSL")
+QUERY = r"""
+if command -v dpkg-query >/dev/null; then
+    dpkg-query --show --showformat '${Package}=${Version} ' openssl 'libssl1.*' 'libssl3*' 2>/dev/null
+else
+    rpm -q --qf '%{NAME}=%{VERSION}-%{RELEASE} ' openssl
+fi
+"""
 
 
 def table(lab: Lab) -> Iterator[str]:
@@ -24,8 +31,7 @@ def table(lab: Lab) -> Iterator[str]:
 
 def openssl(lab: Lab, node: LabNode) -> str:
     """Return a node's OpenSSL packages in a line, asked past SSH; or that it has ended."""
-    query = ["dpkg-query", "--show", "--showformat", "${Package}=${Version} ", "openssl", "libssl1.*", "libssl3*"]
     try:
-        return clean(lab.exec(node.name, query, capture_output=True, text=True).stdout.strip(), 200)
+        return clean(lab.exec(node.name, ["sh", "-c", QUERY], capture_output=True, text=True).stdout.strip(), 200)
     except LabError:
         return "(ended)"

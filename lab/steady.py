@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import socket
 import ssl
 import threading
 import time
@@ -115,3 +116,14 @@ class Steady:
             self.count.failed += more.failed
             self.count.slowest = max(self.count.slowest, more.slowest)
             self._counted.notify_all()
+
+
+@contextlib.contextmanager
+def half_asked(address: str, port: int):
+    """Hold a TLS connection with a request that has no end."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (socket.create_connection((address, port), timeout=10) as plain,
+          context.wrap_socket(plain, server_hostname=address) as held):
+        held.sendall(b"GET / HTTP/1.1\r\nHost: lab\r\n")
+        yield

@@ -75,7 +75,8 @@ def reset(context, node=None):
 
 @verb(help={
     "name": "Its name",
-    "base": "light (sshd alone), web (and nginx), full (and every service of the data) or legacy (Debian 7-like)",
+    "base": "light (sshd alone), web (and nginx), full (and every service of the data), legacy (Debian 7-like), rhel "
+            "(CentOS 6-like) or managed (web, with what Ansible and Salt need); docs/lab.md tells of each",
     "init": "systemd or sysv", "environment": "Its Chef environment",
 })
 def add(context, name=None, base="light", init="sysv", environment="production"):
@@ -83,6 +84,7 @@ def add(context, name=None, base="light", init="sysv", environment="production")
     Add a node to the lab and register it on the Chef server.
 
     invoke lab.add --name web3 --base web --init systemd
+    invoke lab.add --name centos1 --base rhel
     """
     from lab.host import LabError
     from lab.lab import Lab
@@ -142,7 +144,7 @@ def test(context, unit=False, k=None):  # noqa: PT028 - a verb, not a test
     Lists the slowest. Exits with pytest's code, and 1 where no test ran.
     """
     where = ["tests/unit"] if unit else ["tests/unit", "tests/lab"]
-    return pytest_of(*where, "--durations=10", *(["-k", k] if k else []))
+    return pytest_of(*where, "-n", "auto", "--dist", "loadgroup", "--durations=10", *(["-k", k] if k else []))
 
 
 @verb(help={"k": "Only the tests whose names match (pytest's -k)"})
@@ -153,14 +155,61 @@ def services(context, k=None):
     invoke test.services
     invoke test.services -k haproxy
 
-    nginx, apache2, haproxy, stunnel4, postgresql and ssh on a lab that comes up for it, with OpenSSL upgraded for real.
-    The first time it builds these nodes' root file system. Prints the time it took; exits as `invoke test` does.
+    nginx, apache2, haproxy, stunnel4, postgresql and ssh, and those that are never restarted, on Debian's nodes and on
+    CentOS 6-like ones of a lab that comes up for it, with OpenSSL upgraded for real. The first time it builds these
+    nodes' root file systems. Prints the time it took; exits as `invoke test` does.
     """
     import time
 
     began = time.monotonic()
-    code = pytest_of("tests/lab/test_services.py", "-m", "table", "-v", "--no-header", *(["-k", k] if k else []))
+    where = ["tests/lab/test_services.py", "tests/lab/test_never_restarted.py", "tests/lab/test_reboot.py"]
+    code = pytest_of(*where, "-m", "table", "-v", "--no-header", *(["-k", k] if k else []))
     print(f"test.services took {time.monotonic() - began:.0f} s")
+    return code
+
+
+@verb(help={"k": "Only the tests whose names match (pytest's -k)"})
+def cookbook(context, k=None):
+    """
+    Converge the cookbook on nodes as those do who have no Styptic: report, --why-run, recipe, wrapper cookbook.
+
+    invoke test.cookbook
+
+    `invoke test` has the wrapper of these. Exits as it does.
+    """
+    where = ["tests/lab/test_cookbook.py", "-m", "cookbook or not cookbook"]
+    return pytest_of(*where, "-v", "--no-header", *(["-k", k] if k else []))
+
+
+@verb(help={"k": "Only the tests whose names match (pytest's -k)"})
+def rhel(context, k=None):
+    """
+    Run the tests that want CentOS 6-like nodes: Heartbleed patched by its own row, Chef's package resource over dnf.
+
+    invoke test.rhel
+
+    The first time it builds these nodes' root file system. Exits as `invoke test` does.
+    """
+    return pytest_of("tests/lab", "-m", "rhel", "-v", "--no-header", *(["-k", k] if k else []))
+
+
+@verb(help={"k": "Only the tests whose names match (pytest's -k)"})
+def targets(context, k=None):
+    """
+    Patch Debian and CentOS 6-like nodes by what `invoke render --target` writes: the script, the playbook, the state.
+
+    invoke test.targets
+    invoke test.targets -k ansible
+
+    Ansible, ansible-lint and Salt are installed into venvs of their own when first used (.venv-ansible, .venv-salt).
+    `invoke test` has the script on one node. Prints the time it took; exits as `invoke test` does.
+    """
+    import time
+
+    began = time.monotonic()
+    where = ["tests/lab/test_targets.py", "tests/lab/test_target_verdicts.py"]
+    code = pytest_of(*where, "-m", "targets or not targets", "-v", "--no-header", *(["-k", k] if k else []))
+    print(f"test.targets took {time.monotonic() - began:.0f} s")
     return code
 
 
@@ -197,6 +246,6 @@ def show(lab) -> None:
 
 
 #: `invoke test` is its default; the others are too long for every day.
-tests = Collection("test", services)
+tests = Collection("test", services, cookbook, rhel, targets)
 tests.add_task(test, name="all", default=True)
 collection = Collection("lab", up, status, ssh, add, reset, remove, down)

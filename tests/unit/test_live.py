@@ -185,8 +185,9 @@ ECHO = f"import sys; sys.stdout.write(open({str(DATA / 'live_sslyze.json')!r}).r
 
 def test_each_port_is_asked_once_and_those_of_the_loopback_not_at_all():
     lines = [
-        "tls\t127.0.0.1\t8440\t*", "tls\t[::1]\t8440\t*", "tls\t127.0.0.1\t8443\t127.0.0.1", "tls\t[::1]\t8443\t[::1]",
-        "tls\t192.0.2.1\t8441\t192.0.2.1", "tls\t127.0.0.1\t8441\t127.0.0.1", "tls\t127.0.0.1\t7\t*",
+        "tls\t127.0.0.1\t8440\t*\t", "tls\t[::1]\t8440\t*\t", "tls\t127.0.0.1\t8443\t127.0.0.1\t",
+        "tls\t[::1]\t8443\t[::1]\t",
+        "tls\t192.0.2.1\t8441\t192.0.2.1\t", "tls\t127.0.0.1\t8441\t127.0.0.1\t", "tls\t127.0.0.1\t7\t*\t",
     ]
     checks, called = asked(Saying(*lines), ECHO)
     assert called == [("192.0.2.1", [7, 8440, 8441])]
@@ -204,7 +205,7 @@ def test_each_port_is_asked_once_and_those_of_the_loopback_not_at_all():
 
 
 def test_a_port_that_a_firewall_keeps_from_us_is_told_and_no_fault():
-    (check,), _ = asked(Saying("tls\t127.0.0.1\t9999\t*"), ECHO)
+    (check,), _ = asked(Saying("tls\t127.0.0.1\t9999\t*\t"), ECHO)
     assert check == Check(
         "from_outside[9999]", "skipped", "port 9999 is not reached from here: Server rejected the connection"
     )
@@ -213,7 +214,7 @@ def test_a_port_that_a_firewall_keeps_from_us_is_told_and_no_fault():
 @pytest.mark.parametrize(("connection", "outcome", "words"), [
     (Saying(), "skipped", "nothing on it answers TLS"),
     (Saying("mute"), "error", "there is no openssl on it"),
-    (Saying("tls\t127.0.0.1\t443\t*", peer=None), "error", r"reached through another host, so its ports .* \(443\)"),
+    (Saying("tls\t127.0.0.1\t443\t*\t", peer=None), "error", r"reached through another host, so its ports .* \(443\)"),
     (Saying("left\t3"), "error", "3 more of its listeners were not asked"),
     (Saying("sorry"), "error", "a line of no known form"),
     (Saying(truncated=True), "error", "is not whole"),
@@ -233,7 +234,7 @@ def test_where_nothing_is_asked_that_is_said(connection, outcome, words):
     ("while True: print('x' * 65536)", "printed more than 16000000 bytes; nothing is proven from outside."),
 ])
 def test_a_program_that_fails_proves_nothing(program, words):
-    (check,), called = asked(Saying("tls\t127.0.0.1\t443\t*"), program)
+    (check,), called = asked(Saying("tls\t127.0.0.1\t443\t*\t"), program)
     assert len(called) == 1
     assert check.outcome == "error"
     assert check.message.endswith(words)
@@ -278,7 +279,7 @@ def test_what_it_makes_of_a_node(tmp_path, monkeypatch, kind, check, state, erro
 
         async def way():
             async with asyncio.timeout(10) as trip.clock:
-                await trip.prove(None, SimpleNamespace(counted=(), unread=0), served=NOTHING)
+                await trip.prove(None, SimpleNamespace(counted=(), unread=0, reboots=()), served=NOTHING)
 
         asyncio.run(way())
     record = trip.outcome.record

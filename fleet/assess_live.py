@@ -43,9 +43,8 @@ class Enquirer:
 
     async def ask(self, node: Node) -> Outcome:
         """Ask one node; raises StypticError where it gives no answer."""
-        libraries = sorted({stem for each in self.advisories for stem in each.libraries})
         async with await self.connections.connect(node) as connection:
-            found = await look.take(connection, libraries, self.settings.sudo)
+            found = await look.take(connection, self.advisories, self.settings.sudo)
         if found.name not in (None, node.name):
             why = f"the machine at {node.address} is {found.name} by its own client.rb"
             return begun(node, state=State.UNREACHABLE, error=clean(why, 600))
@@ -87,6 +86,6 @@ async def ask(settings: Settings, ways, advisories: Sequence, made: plan.Plan, t
     async with ways as connections:
         enquirer = Enquirer(connections, settings, advisories)
         await rollout.run(
-            going, made.asked, enquirer, concurrency=settings.concurrency, ended=tell, canary=False,
+            going, made.asked, enquirer, concurrency=settings.concurrency, ended=tell,
         )
     return list(going.outcomes.values()), enquirer.packages

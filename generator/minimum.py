@@ -45,6 +45,7 @@ def origins() -> dict[str, object]:
     """Return what the cookbook has to know of generator/origin.py, and ohai's platforms to distributions."""
     return {
         **origin.patterns(),
+        "openssl": rf"\A(?:{platforms.OPENSSL.pattern})\z",
         "distros": {name: platforms.distro_of(name) for name in sorted(platforms.FAMILY) if platforms.patched(name)},
     }
 

@@ -47,9 +47,12 @@ SCRIPT = script()
 
 
 def concern(advisories: Iterable["Advisory"]) -> Callable[[str], bool]:
-    """Return whether a package is one that any of the advisories speaks of, as `parse` wants to know it."""
+    """Return whether a package is one that any of the advisories speaks of, as `parse` wants to know it.
+
+    Where none is named these are OpenSSL's.
+    """
     asked = tuple(advisories)
-    return lambda name: any(each.concerns(name) for each in asked)
+    return lambda name: any(each.concerns(name) for each in asked) if asked else platforms.is_openssl(name)
 
 
 def upgraded(advisories: Iterable["Advisory"]) -> dict[str, tuple[str, ...]]:
@@ -65,6 +68,19 @@ def upgraded(advisories: Iterable["Advisory"]) -> dict[str, tuple[str, ...]]:
         if (family := platforms.family_of(row.distro)) in found:
             found[family] += row.binary
     return {family: tuple(dict.fromkeys(packages)) for family, packages in found.items()}
+
+
+def along(advisories: Iterable["Advisory"]) -> dict[str, tuple[str, ...]]:
+    """Return what goes along in the same upgrade where it is installed, by Chef's platform_family: see COMPANIONS of
+    generator.platforms, and `companions` of the advisories' own packages.
+    """
+    asked = tuple(advisories)
+    found = {family: list(platforms.COMPANIONS[family]) if not asked or any(each.openssl for each in asked) else []
+             for family in platforms.COMPANIONS}
+    for row in (row for each in asked for row in each.packages):
+        if (family := platforms.family_of(row.distro)) in found:
+            found[family] += row.companions
+    return {family: tuple(dict.fromkeys(names)) for family, names in found.items()}
 
 
 def parse(lines: Iterable[str], concerns: Callable[[str], bool] = platforms.is_openssl) -> dict[str, str]:

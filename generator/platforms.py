@@ -79,8 +79,8 @@ COMPANIONS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "amazon": ("openssl-devel", "openssl-perl", "openssl-static", "openssl11-devel", "openssl11-static"),
     "suse": ("libopenssl-devel",),
 })
-# Whatever carries the tool or the library, on any release: what one release left behind on the next is OpenSSL too.
-_OPENSSL = re.compile(
+#: Whatever carries the tool or the library, on any release: what one release left behind on the next is OpenSSL too.
+OPENSSL = re.compile(
     r"openssl(?:-?\d[\w.]*)?(?:-libs)?|compat-openssl\d\w*|lib(?:ssl|crypto)\d[\w.]*|libopenssl\d+(?:_\d+)*", re.ASCII
 )
 
@@ -204,4 +204,4 @@ def binary_packages(release: Release, source: str) -> tuple[str, ...]:
 
 def is_openssl(name: str) -> bool:
     """True for a binary package that carries OpenSSL's tool or library on some release (not headers, not symbols)."""
-    return _OPENSSL.fullmatch(name) is not None
+    return OPENSSL.fullmatch(name) is not None

@@ -67,7 +67,7 @@ def _files(advisories: Sequence[Advisory], version: str, changelog: Sequence[tup
         "libraries": sorted({stem for advisory in advisories for stem in advisory.libraries}),
         "services": [each for _, each in sorted(services.load().items())],
         "packages": {family: list(names) for family, names in sorted(packages.upgraded(advisories).items())},
-        "companions": {family: list(names) for family, names in sorted(platforms.COMPANIONS.items())},
+        "companions": {family: list(names) for family, names in sorted(packages.along(advisories).items())},
         "minimum": minimum.attribute(advisories),
         "origins": minimum.origins(),
         "strategy": "none" if {advisory.restart for advisory in advisories} == {"none"} else "gentle",

@@ -67,7 +67,8 @@ class NeverFixed:
 class Package:
     """The binary packages that are built from a source package and carry what the advisory is about.
 
-    `release` None is every release of the distribution that no other such table names.
+    `release` None is every release of the distribution that no other such table names. `companions` carry none of it
+    and demand its very version (headers, say), so that they are upgraded with it where they are installed.
     """
 
     distro: str
@@ -75,6 +76,7 @@ class Package:
     package: str
     binary: tuple[str, ...]
     source: str
+    companions: tuple[str, ...] = ()
 
 
 def upstream(table: Table | None, openssl: bool) -> Upstream | None:
@@ -139,6 +141,7 @@ def package(table: Table) -> Package:
     _check(table, distro, release)
     found = Package(
         distro, release, table.text("package", pattern=NAME), table.words("binary"), table.text("source"),
+        table.words("companions", needed=False),
     )
     table.done()
     return found

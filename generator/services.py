@@ -67,6 +67,21 @@ class Service:
     systemd: int | None = None
     spares_graphical: bool = False
 
+    def why_reboot(self, systemd: int | None, graphical: bool) -> str | None:
+        """Return why only a reboot helps a stale process of it, in the recipe's sentence; None where a restart does.
+
+        `systemd` is the version that runs the node, None where it does not say; `graphical` is whether somebody has a
+        graphical session there.
+        """
+        if self.systemd is None:
+            return None
+        if systemd is None or systemd < self.systemd:
+            return (f"{self.name} of systemd {systemd or 'of an unknown version'} is not restarted (it may be from "
+                    f"{self.systemd} on): {self.because}")
+        if self.spares_graphical and graphical:
+            return f"{self.name} is not restarted while there is a graphical session: {self.because}"
+        return None
+
 
 @cache
 def load(path: Path = DATA) -> Mapping[str, Service]:

@@ -135,9 +135,16 @@ def _values(advisories: Sequence[Advisory]) -> dict[str, object]:
             for name, rows in said.items() for kind in ("fixed", "never_fixed", "not_affected") for row in rows[kind]
             if row["distro"] in distros.values()
         ),
-        "about": _lines((name, " ".join(rows["packages"])) for name, rows in said.items() if rows["packages"]),
+        "about": _lines((name, " ".join(names)) for name, names in _about(said).items()),
         "affected": _lines(ranges),
     }
+
+
+def _about(said: Mapping[str, Mapping]) -> dict[str, Sequence[str]]:
+    """Return the packages that each advisory is about, where not all of them are about OpenSSL's."""
+    openssl = sorted({name for names in platforms.PACKAGES.values() for name in names})
+    mixed = any(rows["packages"] for rows in said.values())
+    return {name: rows["packages"] or openssl for name, rows in said.items()} if mixed else {}
 
 
 def _lines(rows: Iterable[Sequence[str | None]]) -> str:

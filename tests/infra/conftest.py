@@ -1,14 +1,17 @@
-"""What the checks ask a host, once: who we are there, what it is, its OpenSSL packages, its services, the probe."""
+"""What the checks ask a host, once: who we are there, what it is, the packages that the advisories are about, its
+services, the probe.
+"""
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pytest
 
-from generator import advisory, packages, platforms, probe, running, services, tls
+from generator import advisory, offers, packages, platforms, probe, running, services, tls
 from generator.errors import ProbeError, StypticError
+from generator.offers import Offers
 from generator.shell import join
 
 DEFAULT = "CVE-2014-0160"
@@ -25,12 +28,13 @@ printf 'uid\t%s\n' "$(id -u)"
 printf 'clock\t%s\n' "$(date +%s)"
 read -r up _ </proc/uptime && printf 'up\t%s\n' "$up"
 [ ! -r /etc/os-release ] || (. /etc/os-release; printf 'os\t%s\t%s\n' "${ID-}" "${VERSION_ID-}")
+[ ! -r /etc/debian_version ] || printf 'debian\t%s\n' "$(head -n 1 /etc/debian_version)"
 [ ! -r /etc/redhat-release ] || printf 'redhat\t%s\n' "$(head -n 1 /etc/redhat-release)"
 @PACKAGES@
-for list in /var/lib/dpkg/info/libssl*.list /var/lib/dpkg/info/openssl.list; do
-    [ ! -e "$list" ] || printf 'installed\t%s\n' "$(stat -c %Y "$list")"
+find /var/lib/dpkg/info @LISTS@ 2>/dev/null | while IFS= read -r list; do
+    printf 'installed\t%s\n' "$(stat -c %Y "$list")"
 done
-if command -v rpm >/dev/null 2>&1; then rpm -qa --qf 'installed\t%{INSTALLTIME}\n' '*openssl*' 2>/dev/null; fi
+if command -v rpm >/dev/null 2>&1; then rpm -qa --qf 'installed\t%{INSTALLTIME}\n' @PATTERNS@ 2>/dev/null; fi
 if [ -d /run/systemd/system ]; then
     systemctl show -p Id -p ActiveState -p InactiveEnterTimestampMonotonic @UNITS@ 2>/dev/null |
         while IFS= read -r line; do printf 'unit\t%s\n' "$line"; done
@@ -45,20 +49,35 @@ fi
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("styptic", "Styptic: is OpenSSL patched on --hosts?")
+    group = parser.getgroup("styptic", "Styptic: are --hosts patched?")
     group.addoption(
         "--advisory", action="append", dest="advisories", metavar="NAME",
         help="A CVE, a name such as heartbleed, or a .toml file; may be repeated. Default: $STYPTIC_ADVISORIES, comma "
         f"separated, else {DEFAULT}",
     )
     group.addoption(
-        "--tls-port", action="append", dest="tls_ports", type=int, metavar="PORT",
-        help="A port on which the host must answer a TLS handshake; may be repeated",
+        "--latest", action="store_true", default=False,
+        help="In place of an advisory, before there is one: every OpenSSL package is the newest that the host's "
+        "repositories offer",
+    )
+    group.addoption(
+        "--strict-sessions", action="store_true", default=os.environ.get("STYPTIC_STRICT", "") not in ("", "0"),
+        help="Fail a host, too, on which a login still runs the old library. Default: $STYPTIC_STRICT",
+    )
+    group.addoption(
+        "--tls-port", action="append", dest="tls_ports", type=listener, metavar="PORT[=NAME]",
+        help="A port on which the host must answer a TLS handshake, with who did before; may be repeated",
     )
     group.addoption(
         "--service", action="append", dest="services", metavar="NAME",
         help="A systemd unit or init script that must run on the host; may be repeated",
     )
+
+
+def listener(text: str) -> tuple[int, str]:
+    """Return what --tls-port says: a port, and who listens there, which may be empty. Raises ValueError."""
+    port, _, name = text.partition("=")
+    return int(port), name
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -72,6 +91,11 @@ def pytest_configure(config: pytest.Config) -> None:
                 f"--hosts: testinfra would reach {host} by paramiko, which trusts any host key; give every host a "
                 "scheme of its own, as in --hosts=ssh://web1,ssh://web2."
             )
+    if config.getoption("latest"):
+        if config.getoption("advisories"):
+            raise pytest.UsageError("--latest is for before there is an advisory: give it, or --advisory, not both.")
+        config.stash[ADVISORIES] = [advisory.latest()]
+        return
     names = config.getoption("advisories") or os.environ.get("STYPTIC_ADVISORIES", DEFAULT).split(",")
     try:
         config.stash[ADVISORIES] = advisory.load([name.strip() for name in names if name.strip()] or [DEFAULT])
@@ -84,7 +108,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         found = metafunc.config.stash[ADVISORIES]
         metafunc.parametrize("asked", found, ids=[each.id for each in found])
     if "tls_port" in metafunc.fixturenames:
-        ports = sorted(set(metafunc.config.getoption("tls_ports") or ()))
+        ports = sorted(dict(metafunc.config.getoption("tls_ports") or ()))
         none = pytest.param(0, id="none", marks=pytest.mark.skip("no --tls-port was given"))
         metafunc.parametrize("tls_port", ports or [none])
     if "service" in metafunc.fixturenames:
@@ -96,7 +120,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @dataclass(frozen=True)
 class Told:
     """What a host said of itself: `platform` and `version` as ohai spells them, packages by name with full version,
-    the probe's findings, and the services that died.
+    the probe's findings, and the services that died; on day zero what its repositories offer.
     """
 
     platform: str
@@ -104,14 +128,20 @@ class Told:
     packages: Mapping[str, str]
     findings: probe.Findings
     dead: tuple[str, ...]
+    offered: Offers | None = None
 
 
 @pytest.fixture(scope="module")
 def told(host, request) -> Told:
     """Ask a host, in one command."""
-    libraries = sorted({stem for each in request.config.stash[ADVISORIES] for stem in each.libraries})
+    asked = request.config.stash[ADVISORIES]
+    latest = any(each.latest for each in asked)
+    libraries = sorted({stem for each in asked for stem in each.libraries})
+    patterns = packages.names(asked)
     names = sorted({name for service in services.load().values() for name in service.names})
-    script = ASK.replace("@PACKAGES@", packages.SCRIPT).replace("@NAMES@", join(names))
+    script = ASK.replace("@PACKAGES@", packages.script(patterns) + (offers.script(patterns) if latest else ""))
+    script = script.replace("@LISTS@", lists(patterns)).replace("@PATTERNS@", join(patterns))
+    script = script.replace("@NAMES@", join(names))
     script = script.replace("@UNITS@", join(f"{name}.service" for name in names))
     answer = answer_of(host, script + probe.command(libraries))
     head, mark, rest = answer.partition(probe.FIRST)
@@ -123,14 +153,41 @@ def told(host, request) -> Told:
     if said.get("uid") != ["0"]:
         pytest.fail("the login is not root's and sees not every process: give --sudo, or log in as root", pytrace=False)
     dead = (*whole(dead_units, fields), *dead_scripts(fields))
-    return Told(*platform_of(said), whole(packages.parse, lines), whole(probe.parse, mark + rest), dead)
+    installed = whole(lambda lines: packages.parse(lines, packages.concern(asked)), lines)
+    offered = offers.parse(lines, installed) if latest else None
+    return Told(*platform_of(said), installed, whole(probe.parse, mark + rest), dead, offered)
+
+
+def lists(patterns: Iterable[str]) -> str:
+    """Return what find(1) is told of the files in which dpkg lists these packages' files: an upgrade writes them."""
+    names = [f"{pattern}{end}" for pattern in patterns for end in (".list", ":*.list")]
+    return join([word for name in names for word in ("-o", "-name", name)][1:])
+
+
+@pytest.fixture(scope="session")
+def counted(request) -> frozenset[str]:
+    """The kinds of stale processes that fail a host."""
+    restarts = (each.restart for each in request.config.stash[ADVISORIES])
+    return probe.kinds(restarts, request.config.getoption("strict_sessions"))
+
+
+@pytest.fixture(scope="session")
+def deeper(request) -> bool:
+    """True if an advisory is about what only a reboot changes."""
+    return any(each.restart == "reboot" for each in request.config.stash[ADVISORIES])
 
 
 @pytest.fixture(scope="module")
 def answering(host, request) -> tuple[int, ...]:
     """The ports of --tls-port that answer a TLS handshake."""
-    ports = sorted(set(request.config.getoption("tls_ports")))
+    ports = sorted(dict(request.config.getoption("tls_ports")))
     return whole(tls.parse, answer_of(host, tls.command(ports)))
+
+
+@pytest.fixture(scope="session")
+def whose(request) -> dict[int, str]:
+    """The ports of --tls-port with who answered there before, empty where nobody said."""
+    return dict(request.config.getoption("tls_ports"))
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +225,9 @@ def whole(parse, answer):
 
 
 def platform_of(said: Mapping[str, list[str]]) -> tuple[str, str]:
-    """Return platform and version as ohai spells them: from os-release(5), on Red Hat's from /etc/redhat-release."""
+    """Return platform and version as ohai spells them: from os-release(5), on Red Hat's from /etc/redhat-release, on a
+    Debian that is not released yet from /etc/debian_version.
+    """
     identity, version = (*said.get("os", ()), "", "")[:2]
     platform = OHAI.get(identity, identity)
     red = (*said.get("redhat", ()), "")[0]
@@ -176,11 +235,13 @@ def platform_of(said: Mapping[str, list[str]]) -> tuple[str, str]:
     if found and platforms.FAMILY.get(platform, "rhel") in ("rhel", "fedora"):
         names = {"CentOS": "centos", "Red": "redhat", "Oracle": "oracle", "Scientific": "scientific"}
         return platform or names.get(red.split()[0], ""), found[1]
+    if platform == "debian" and not version:
+        version = (*said.get("debian", ()), "")[0]
     return platform, version
 
 
 def dead_units(fields: list[list[str]]) -> list[str]:
-    """Return the systemd units that failed since OpenSSL was last installed; raises ProbeError.
+    """Return the systemd units that failed since a package was last installed; raises ProbeError.
 
     One that failed before that was not running when the library was replaced, and the patch has not stopped it.
     """

@@ -12,6 +12,7 @@ import pytest
 from generator import advisory, minimum, platforms, render, versions
 from generator.rows import Fixed, NeverFixed, NotAffected, Upstream
 
+XZ = Path(__file__).parents[1] / "data/advisories/CVE-2024-3094.toml"
 GOOD = ("fixed", "not_affected")
 RUN = r"""
 require "json"
@@ -72,6 +73,10 @@ def answers(lab, tmp_path_factory):
     place = tmp_path_factory.mktemp("cookbook") / "openssl_patch"
     heartbleed = advisory.load(["CVE-2014-0160"])[0]
     asked = cases([heartbleed, made_up(heartbleed)])
+    asked += [
+        (advisory.read(XZ), "debian", release, "liblzma5", version) for release in ("12.5", "trixie/sid")
+        for version in ("5.6.1-1", "5.6.1+really5.4.5-1", "5.6.2-1", "5.8.1-1", "5.4.5-0.3", "5.5.1alpha-0.1")
+    ]
     render.cookbook([heartbleed], place)
     done = lab.exec(
         next(iter(lab.nodes)), ["ruby", "-e", RUN], capture_output=True, text=True, check=False,

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,12 +10,14 @@ from hypothesis import strategies as st
 
 from fleet import look
 from fleet.text import clean
+from generator import advisory, offers, probe
 from generator.errors import ProbeError
 
+XZ = Path(__file__).parents[1] / "data/advisories/CVE-2024-3094.toml"
 HEAD = "styptic-look 1\nuid\t0\nname\tweb1\nclient\t/usr/bin/chef-client\n"
 PACKAGES = "package\tdpkg\tlibssl3\t3.0.15-1\tinstall ok installed\npackages\tdpkg\n"
 STALE = "stale\t7\tservice\tnginx\troot\t/usr/lib/libssl.so.3\t1795564255\t\tnginx: master process\n"
-WHOLE = HEAD + PACKAGES + "styptic-probe 2\n" + STALE + "unread\t2\nend\n"
+WHOLE = HEAD + PACKAGES + "styptic-probe 3\n" + STALE + "unread\t2\nend\n"
 
 
 def test_a_real_shell_gives_a_whole_answer():
@@ -54,8 +57,54 @@ def test_sessions_and_the_one_who_asks_do_not_count():
     assert [each["kind"] for each in found.counted] == ["init", "container", "orphan"]
 
 
-def test_the_advisories_libraries_are_what_the_probe_looks_for():
-    assert b"PROBE_LIBRARIES='liblzma libssl'" in look.script(["liblzma", "libssl"])
+def test_what_counts_is_what_was_asked_for():
+    answer = WHOLE.replace(STALE, STALE.replace("service\tnginx", "session\t")).encode()
+    assert look.parse(answer).counted == ()
+    assert [each["kind"] for each in look.parse(answer, kinds=probe.STRICT).counted] == ["session"]
+
+
+def test_why_a_reboot_is_owed():
+    answer = WHOLE.replace("unread", "reboot\tinit\tPID 1 is old\nreboot\tkernel\ta\x1b[31m\nunread").encode()
+    assert look.owed(look.parse(answer), deeper=False) == ("PID 1 is old",)
+    assert look.owed(look.parse(answer), deeper=True) == ("PID 1 is old", "a?[31m")
+
+
+@pytest.mark.parametrize(("version", "graphical", "why"), [
+    ("252", "", None),
+    ("252", "graphical\t\n", "systemd-logind is not restarted while there is a graphical session: it would lose the "),
+    ("219", "", "systemd-logind of systemd 219 is not restarted (it may be from 234 on): it would lose the devices"),
+    ("", "", "systemd-logind of systemd of an unknown version is not restarted (it may be from 234 on): it would"),
+    ("9" * 5000, "", "systemd-logind of systemd of an unknown version is not restarted"),
+])
+def test_a_logind_that_may_not_be_restarted_owes_a_reboot_as_the_recipe_says(version, graphical, why):
+    logind = STALE.replace("service\tnginx", "init\tsystemd-logind")
+    answer = WHOLE.replace("package\t", f"systemd\t{version}\n{graphical}package\t").replace(STALE, logind + STALE)
+    owed = look.owed(look.parse(answer.encode()), deeper=False)
+    assert owed == () if why is None else owed[0].startswith(why)
+    assert look.owed(look.parse(answer.encode(), kinds=frozenset()), deeper=False) == ()
+    assert look.owed(look.parse(answer.replace("systemd\t", "other\t").encode()), deeper=False) == ()
+
+
+def test_the_advisories_say_which_packages_and_libraries_are_asked_for():
+    xz = advisory.read(XZ)
+    asked = look.script([xz, *advisory.load(["heartbleed"])])
+    assert b"PROBE_LIBRARIES='libcrypto liblzma libssl'" in asked
+    assert b" liblzma5 xz-utils " in asked
+    answer = WHOLE.replace("packages\t", "package\tdpkg\tliblzma5\t5.6.1-1\tinstall ok installed\npackages\t").encode()
+    assert look.parse(answer).packages == {"libssl3": "3.0.15-1"}
+    assert look.parse(answer, [xz]).packages == {"liblzma5": "5.6.1-1"}
+    assert look.parse(answer, [xz, *advisory.load(["heartbleed"])]).packages == {
+        "libssl3": "3.0.15-1", "liblzma5": "5.6.1-1",
+    }
+
+
+def test_what_the_repositories_offer_is_asked_on_day_zero_alone():
+    offered = "offer\tapt\tlibssl3:\noffer\tapt\t  Candidate: 3.0.16-1\nlists\t1000\t1060\n"
+    answer = WHOLE.replace("styptic-probe", offered + "styptic-probe").encode()
+    assert look.parse(answer).offered is None
+    assert look.parse(answer, [advisory.latest()]).offered == offers.Offers({"libssl3": "3.0.16-1"}, 60)
+    assert b"apt-cache policy" in look.script([advisory.latest()])
+    assert b"apt-cache" not in look.script(advisory.load(["heartbleed"]))
 
 
 def test_a_node_without_chef_client_says_none():
@@ -75,7 +124,7 @@ def test_an_answer_cut_short_is_never_believed(length):
 
 @given(st.binary(max_size=300))
 def test_any_answer_is_read_or_refused(noise):
-    for answer in (noise, HEAD.encode() + noise, HEAD.encode() + PACKAGES.encode() + b"styptic-probe 2\n" + noise):
+    for answer in (noise, HEAD.encode() + noise, HEAD.encode() + PACKAGES.encode() + b"styptic-probe 3\n" + noise):
         with pytest.raises(ProbeError) as caught:
             look.parse(answer)
         assert clean(str(caught.value), 2000) == str(caught.value)

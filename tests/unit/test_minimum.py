@@ -65,6 +65,13 @@ def test_outside_of_the_distribution():
     assert versions.verdict(HEARTBLEED, "debian", "11.9", {"openssl": version}).kind == "not_affected"
 
 
+def test_ruby_knows_openssls_packages_from_others():
+    known = re.compile(minimum.origins()["openssl"].replace(r"\z", r"\Z"), re.ASCII)
+    every = {name for names in platforms.PACKAGES.values() for name in names}
+    assert [name for name in every if not known.search(name)] == []
+    assert [name for name in ("liblzma5", "libssl-dev", "openssl-devel", "xopenssl") if known.search(name)] == []
+
+
 def test_companions_are_neither_tool_nor_library():
     assert platforms.COMPANIONS.keys() == platforms.PACKAGES.keys()
     names = {name for names in platforms.COMPANIONS.values() for name in names}

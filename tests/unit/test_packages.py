@@ -7,18 +7,19 @@ import re
 import shutil
 import subprocess
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator import packages, platforms
+from generator import advisory, packages, platforms
 from generator.errors import ProbeError
 
 DEB = "package\tdpkg\t{}\t{}\tinstall ok installed"
 RPM = "package\trpm\t{}\t{}\tinstalled"
 VERSIONS = st.from_regex(packages.VERSION, fullmatch=True)
-NAMES = st.from_regex(platforms._OPENSSL, fullmatch=True)
+NAMES = st.from_regex(platforms.OPENSSL, fullmatch=True)
 
 
 def asked(path, script=packages.SCRIPT):
@@ -117,6 +118,28 @@ def test_a_version_that_no_manager_writes_is_refused(version):
     with pytest.raises(ProbeError, match="no package manager writes") as caught:
         packages.parse([DEB.format("openssl", version), "packages\tdpkg"])
     assert "\x1b" not in str(caught.value)
+
+
+XZ = advisory.read(Path(__file__).parents[1] / "data/advisories/CVE-2024-3094.toml")
+HEARTBLEED = advisory.load(["heartbleed"])[0]
+
+
+def test_an_advisory_about_another_library_upgrades_nothing_of_openssl():
+    assert packages.upgraded([XZ])["debian"] == ("liblzma5", "xz-utils")
+    assert packages.along([XZ])["debian"] == ("liblzma-dev",)
+    assert (packages.upgraded([XZ])["rhel"], packages.along([XZ])["rhel"]) == ((), ())
+    for asked in ([], [HEARTBLEED], [advisory.latest()]):
+        assert packages.along(asked) == dict(platforms.COMPANIONS)
+        assert packages.upgraded(asked) == dict(platforms.PACKAGES)
+    assert packages.along([HEARTBLEED, XZ])["debian"] == (*platforms.COMPANIONS["debian"], "liblzma-dev")
+
+
+@pytest.mark.parametrize(("asked", "concerned"), [
+    ([], {"openssl"}), ([HEARTBLEED], {"openssl"}), ([XZ], {"liblzma5"}), ([HEARTBLEED, XZ], {"openssl", "liblzma5"}),
+])
+def test_what_is_read_is_what_the_advisories_are_about(asked, concerned):
+    lines = [DEB.format(name, "1.0-1") for name in ("openssl", "liblzma5", "liblzma-dev", "zlib1g")]
+    assert packages.parse([*lines, "packages\tdpkg"], packages.concern(asked)).keys() == concerned
 
 
 @given(st.lists(st.text(max_size=80), max_size=20))

@@ -66,12 +66,13 @@ def test_no_version_a_node_reports_breaks_it(platform, version):
 @pytest.mark.parametrize(("said", "spelled"), [
     (("opensuse-leap", "15.5"), ("opensuseleap", "15.5")), (("amzn", "2"), ("amazon", "2")),
     (("rhel", "9.3"), ("redhat", "9.3")), (("ol", "8.9"), ("oracle", "8.9")), (("debian", "12"), ("debian", "12")),
+    (("debian", ""), ("debian", "trixie/sid")),
 ])
 def test_the_checks_spell_what_os_release_says_as_ohai_does(said, spelled):
     spec = importlib.util.spec_from_file_location("checks", ROOT / "tests" / "infra" / "conftest.py")
     checks = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(checks)
-    assert checks.platform_of({"os": list(said)}) == spelled
+    assert checks.platform_of({"os": list(said), "debian": ["trixie/sid"]}) == spelled
     assert platforms.release_of(*spelled)
 
 

@@ -137,3 +137,13 @@ def test_files_are_written_once_and_what_was_not_rendered_is_left_alone(tmp_path
         targets.write({tmp_path / "new": "Rendered by Styptic for x", mine: "x"})
     assert mine.read_text() == "mine\n"
     assert not Path(tmp_path / "new").exists()
+
+
+def test_of_several_libraries_each_advisory_keeps_to_its_own_packages():
+    xz = advisory.read(Path(__file__).parents[1] / "data/advisories/CVE-2024-3094.toml")
+    known = re.search(r"^advisory_packages='(.*?)'$", targets.shell([*HEARTBLEED, xz])[targets.SCRIPT], re.M | re.S)
+    said = {words[0]: words[1:] for line in known[1].splitlines() if (words := line.split())}
+    assert said["CVE-2024-3094"] == ["liblzma5", "xz-utils"]
+    assert "liblzma5" not in said["CVE-2014-0160"]
+    assert {"openssl", "libssl3", "openssl-libs"} <= set(said["CVE-2014-0160"])
+    assert "\nadvisory_packages=''\n" in SCRIPT

@@ -1,4 +1,5 @@
-# The packages that are OpenSSL, the tool and the library, by platform family. Those a node has are upgraded, and no other.
+# The packages that the advisories are about, OpenSSL's tool and library say, by platform family. Those a node has are
+# upgraded, and no other.
 default['openssl_patch']['packages']['amazon'] = %w(openssl openssl-libs openssl098e openssl11 openssl11-libs)
 default['openssl_patch']['packages']['debian'] = %w(openssl libssl0.9.8 libssl1.0.0 libssl1.0.2 libssl1.1 libssl3 libssl3t64 libssl4)
 default['openssl_patch']['packages']['fedora'] = %w(openssl openssl-libs compat-openssl10 compat-openssl11)
@@ -13,7 +14,7 @@ default['openssl_patch']['companions']['rhel'] = %w(openssl-devel openssl-perl o
 default['openssl_patch']['companions']['suse'] = ['libopenssl-devel']
 
 # The versions that each advisory calls fixed, by release: a node that is below one after its upgrade fails its run. See
-# README.md for what a row holds.
+# README.md for what a row holds. Where there is none, it has to be the newest that its repositories offer.
 default['openssl_patch']['minimum']['CVE-2014-0160'] = {
   'packages' => nil,
   'upstream' => { 'affected' => [%w(1.0.1 1.0.1f)], 'before' => [], 'since' => '1.0.1' },

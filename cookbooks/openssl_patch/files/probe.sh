@@ -3,13 +3,13 @@
 #   stale PID KIND SERVICE USER LIBRARY SINCE BUILD COMMAND
 # between "styptic-probe 3" and "end"; before "end" stands "unread COUNT", the processes that could not be read, and
 # before that "more COUNT" where there are too many to list. Among them, one line for each path, of at most 50:
-#   own-copy PID PATH BUILD                          an OpenSSL outside the distribution's library directories, not deleted
+#   own-copy PID PATH BUILD                          a copy outside the distribution's library directories, not deleted
 # and of at most four:
 #   reboot WHY SENTENCE                              what only a reboot mends: init, libc, kernel, or asked
 #
 # KIND: service, init (PID 1, journald, logind), container, session (a login), own (who asks, and chef-client), orphan.
 # SERVICE: the unit, the init script or the container; USER: a login name or number; SINCE: when the process started, in
-# seconds since 1970; BUILD: what the library says of itself. Empty is not known, or none.
+# seconds since 1970; BUILD: what an OpenSSL says of itself, of no other library. Empty is not known, or none.
 #
 # Needs no more than a POSIX shell, cut, dd, grep, sed, sort, tr and xargs; without cmp, getconf, id, ls, readlink or
 # timeout it knows less. Reads /proc as proc(5) describes it; changes nothing.

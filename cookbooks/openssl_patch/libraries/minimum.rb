@@ -2,8 +2,8 @@ module OpensslPatch
   # Is what the node has at or above what its advisories name? The rows are those of attributes/default.rb. What this does not
   # know (FIPS and Ksplice builds, packages from outside the distribution) is unknown: `invoke verify` knows more of it.
   class Minimum
-    # Of several answers the earlier kind decides.
-    KINDS = %w(vulnerable unknown fixed not_affected).freeze
+    # Of several answers the earlier kind decides. `newest` is what can be said where no advisory names a version.
+    KINDS = %w(vulnerable unknown newest fixed not_affected).freeze
     ROWS = %w(fixed never_fixed not_affected).freeze
     Answer = Struct.new(:package, :kind, :reason)
 
@@ -34,7 +34,7 @@ module OpensslPatch
     # Returns an Answer for each of the packages and each advisory that is about it.
     def answers(packages)
       @advisories.flat_map do |advisory, said|
-        packages.select { |package| said['packages'].nil? || said['packages'].include?(package.name) }.map do |package|
+        packages.select { |package| about?(said, package.name) }.map do |package|
           kind, reason = judged(advisory, said, package)
           Answer.new(package, kind, "#{package.full} #{package.version} #{reason}")
         end
@@ -42,6 +42,11 @@ module OpensslPatch
     end
 
     private
+
+    # Without packages of its own it is about OpenSSL's.
+    def about?(said, name)
+      said['packages'] ? said['packages'].include?(name) : Origin::OPENSSL.match?(name)
+    end
 
     def judged(advisory, said, package)
       ours = Versions.parsed(package.version)
@@ -54,9 +59,9 @@ module OpensslPatch
       ['unknown', "cannot be judged: #{e.message}"]
     end
 
-    # No row speaks of it, and OpenSSL's own version may.
+    # No row speaks of it, and upstream's own version may.
     def stranger(advisory, said, ours)
-      return ['not_affected', "is an OpenSSL that #{advisory} does not affect"] if Upstream.outside?(said, ours)
+      return ['not_affected', "is a release that #{advisory} does not affect"] if Upstream.outside?(said, ours)
 
       ['unknown', "was built outside the distribution, so no row of #{advisory} speaks of it"]
     end
@@ -69,7 +74,7 @@ module OpensslPatch
       return ['not_affected', "is not affected by #{advisory}: #{spared['reason']}"] if spared && (fixed.nil? || within == false)
       return by_row(advisory, said, package, fixed, within) if fixed
       return ['vulnerable', "is affected by #{advisory} and never mended: #{never['reason']}"] if never && (never['stream'] != '' || !Origin.flavour(package.version))
-      return ['not_affected', "is an OpenSSL that #{advisory} does not affect"] if Upstream.outside?(said, ours)
+      return ['not_affected', "is a release that #{advisory} does not affect"] if Upstream.outside?(said, ours)
 
       ['unknown', "has no row in #{advisory}"]
     end
@@ -81,7 +86,7 @@ module OpensslPatch
       return below(advisory, said, package, ours, row) if Versions.below?(package.version, row['version'])
       return ['fixed', "is at or above #{bar}"] if ours.upstream == Versions.parsed(row['version']).upstream || within == false
 
-      ['unknown', "is above #{bar}, and OpenSSL #{ours.upstream} itself is not known to be fixed"]
+      ['unknown', "is above #{bar}, and #{ours.upstream} itself is not known to be fixed"]
     end
 
     def below(advisory, said, package, ours, row)

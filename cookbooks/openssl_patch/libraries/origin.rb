@@ -11,6 +11,8 @@ module OpensslPatch
       'fedora' => Regexp.new('\\.fc(\\d+)'),
       'amazon' => Regexp.new('\\.amzn(\\d+)'),
     }.freeze
+    # What carries OpenSSL's tool or library, on whatever release.
+    OPENSSL = Regexp.new('\\A(?:openssl(?:-?\\d[\\w.]*)?(?:-libs)?|compat-openssl\\d\\w*|lib(?:ssl|crypto)\\d[\\w.]*|libopenssl\\d+(?:_\\d+)*)\\z').freeze
     # ohai's platforms to the distributions whose rows speak of them.
     DISTROS = { 'almalinux' => 'rhel', 'amazon' => 'amazon', 'centos' => 'rhel', 'debian' => 'debian', 'fedora' => 'fedora', 'opensuse' => 'opensuse', 'opensuseleap' => 'opensuse', 'oracle' => 'rhel', 'redhat' => 'rhel', 'rocky' => 'rhel', 'scientific' => 'rhel', 'ubuntu' => 'ubuntu' }.freeze
     # Builds with fixes of their own, numbered beside the plain ones.

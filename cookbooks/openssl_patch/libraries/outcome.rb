@@ -4,7 +4,8 @@ module OpensslPatch
   class Outcome
     NAMED = 3
 
-    # names are the packages that are OpenSSL, companions those that go with them; minimum and releasever are the resource's.
+    # names are the packages that are to be good, companions those that go with them; minimum and releasever are the
+    # resource's. An empty minimum asks for the newest that can be had.
     def initialize(node, names, companions, minimum, releasever)
       @node = node
       @names = names
@@ -30,7 +31,7 @@ module OpensslPatch
       free.reject { |package| names.include?(package.name) }.map(&:full).uniq
     end
 
-    # Returns vulnerable, unknown, fixed or not_affected.
+    # Returns vulnerable, unknown, newest, fixed or not_affected.
     def kind
       decided.first
     end
@@ -64,13 +65,13 @@ module OpensslPatch
     end
 
     def decided
-      @decided ||= Minimum.deciding(Minimum.new(@minimum, @node['platform'], @node['platform_version']).answers(packages))
+      @decided ||= Minimum.deciding(@minimum.empty? ? Newest.answers(packages) : Minimum.new(@minimum, @node['platform'], @node['platform_version']).answers(packages))
     end
 
     def problems
       case kind
       when 'vulnerable' then [*holds(blocking), *beyond, "still vulnerable: #{reasons.join('; ')}", *(blocking.empty? ? offers : []), *unfetched]
-      when 'unknown' then packages.empty? ? [] : holds(waiting) + unfetched
+      when 'unknown', 'newest' then packages.empty? ? [] : holds(waiting) + unfetched
       else []
       end
     end
@@ -98,7 +99,7 @@ module OpensslPatch
     end
 
     def unfetched
-      found = Repository.unreachable
+      found = Repository.unreachable(packages)
       found.empty? ? [] : ["package lists could not be fetched: #{found.join(', ')}"]
     end
 

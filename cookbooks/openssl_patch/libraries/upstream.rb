@@ -1,10 +1,12 @@
 module OpensslPatch
-  # What OpenSSL's own releases say, by an advisory's ranges.
+  # What the library's own releases say, by an advisory's ranges.
   module Upstream
     # Where a branch's fix came between two of its betas or snapshots no range says.
     RELEASED = /\A\d{1,4}\.\d{1,4}\.\d{1,4}[a-z]{0,2}\z/.freeze
+    # Another library's, where it is numbers alone: how it counts what it adds to them nobody knows here.
+    NUMBERED = /\A\d{1,4}(\.\d{1,4}){1,3}\z/.freeze
 
-    # True if OpenSSL's own version is in a range with the fault, false if in none, nil where nobody can say. An advisory
+    # True if upstream's own version is in a range with the fault, false if in none, nil where nobody can say. An advisory
     # without ranges knows of no release with the fault but those its rows name.
     def self.affected?(said, ours)
       return false unless said['upstream']
@@ -28,9 +30,12 @@ module OpensslPatch
       !since.nil? && known?(said, ours) && before?(ours.upstream, since)
     end
 
-    # Other libraries number their releases in ways of their own.
+    # True if this version, and whatever the advisory names, is of a kind that can be compared.
     def self.known?(said, ours)
-      said['packages'].nil? && RELEASED.match?(ours.upstream)
+      return RELEASED.match?(ours.upstream) unless said['packages']
+
+      bounds = (ranges(said, 'affected') + ranges(said, 'before')).flatten - ['0']
+      [ours.upstream, *bounds, *said['upstream']['since']].all? { |release| NUMBERED.match?(release) }
     end
 
     def self.ranges(said, key)

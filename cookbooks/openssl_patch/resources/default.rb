@@ -2,8 +2,9 @@
 # Cookbook:: openssl_patch
 # Resource:: openssl_patch
 #
-# Upgrades OpenSSL's packages, reloads the services for which that is enough, and at the end of the run refreshes whatever
-# still runs the old library in the gentlest way that gets rid of it. See documentation/openssl_patch.md.
+# Upgrades OpenSSL's packages, or those of another library, reloads the services for which that is enough, and at the end
+# of the run refreshes whatever still runs the old library in the gentlest way that gets rid of it. See
+# documentation/openssl_patch.md.
 
 provides :openssl_patch
 unified_mode true
@@ -13,7 +14,7 @@ description 'Upgrades OpenSSL where it is installed, and leaves no service runni
 property :packages, Array,
          default: lazy { OpensslPatch::Platform.packages(node) },
          default_description: "node['openssl_patch']['packages'] of the node's platform family",
-         description: 'Names of the packages that are OpenSSL. Those that the node has are upgraded, and no other.',
+         description: 'Names of the packages that are to be upgraded: those of them that the node has, and no other.',
          desired_state: false,
          callbacks: { 'must be names of packages' => ->(names) { OpensslPatch::Valid.packages?(names) } }
 
@@ -27,7 +28,7 @@ property :companions, Array,
 property :minimum, Hash,
          default: lazy { node['openssl_patch']['minimum'] },
          default_description: "node['openssl_patch']['minimum']",
-         description: 'What each advisory calls fixed. A node that is below it after its upgrade fails its run.',
+         description: 'What each advisory calls fixed. A node that is below it after its upgrade fails its run. Empty, it is the newest that can be had.',
          desired_state: false,
          callbacks: { 'must have rows as attributes/default.rb has them' => ->(rows) { OpensslPatch::Minimum.rows?(rows) } }
 

@@ -37,6 +37,7 @@ home_of() {
         *) home=$(printf '%s\n' "$1" | sed -n 's/.*\.amzn\([0-9]*\).*/\1/p') own=${release%%.*} ;;
     esac
     case $distro:$own in amazon:201[0-8]) own=1 ;; esac # the AMI was numbered by year and month
+    case $release in */sid) own=sid ;; esac # testing and unstable, which are numbered once they are released
     home=${home:-$own}
 }
 
@@ -59,6 +60,7 @@ judged() {
     home_of "$3"
     upstream=${3#*:}
     upstream=${upstream%-*}
+    upstream=${upstream##*+really} # an upload that went back to an older release names it behind this
     if is_strange "$3"; then
         printf 'unknown is a build of which %s may not speak\n' "$1"
         return
@@ -101,11 +103,13 @@ by_row() {
 $found
 ROWS
     theirs=${highest#*:}
+    theirs=${theirs%-*}
+    theirs=${theirs##*+really}
     built=$(printf '%s\n' "$highest" | sed -n 's/.*\.el\([0-9]*\)_\([0-9]*\).*/\1.\2/p')
     if [ "$(epoch_of "$1")" -gt "$(epoch_of "$highest")" ]; then
         printf 'unknown has a higher epoch than %s, so the two do not compare\n' "$bar"
     elif ! is_below "$1" "$highest"; then
-        if [ "$upstream" = "${theirs%-*}" ] || [ -n "$clear" ]; then
+        if [ "$upstream" = "$theirs" ] || [ -n "$clear" ]; then
             printf 'fixed is at or above %s\n' "$bar"
         else
             printf 'unknown is above %s, and release %s itself is not known to be fixed\n' "$bar" "$upstream"

@@ -22,7 +22,7 @@ identify() {
     release=$VERSION_ID
     # These tell more than os-release does: the minor release.
     case $platform in
-        debian) minor=$(sed -n '/^[0-9][0-9.]*$/p' /etc/debian_version 2>/dev/null) ;;
+        debian) minor=$(sed -n -e '/^[0-9][0-9.]*$/p' -e '/^[a-z]*\/sid$/p' /etc/debian_version 2>/dev/null) ;;
         ubuntu | fedora | amazon) minor='' ;;
         *) minor=$(sed -n 's/.*release \([0-9][0-9.]*\).*/\1/p' /etc/redhat-release 2>/dev/null) ;;
     esac
@@ -46,9 +46,11 @@ identify() {
 installed() {
     # shellcheck disable=SC2086 # names are words; both exit 1 where one is not there, and answer for the others
     if [ "$family" = debian ]; then
-        # dpkg(1), package states: in every other one files of the package are there
-        dpkg-query -W -f '${Package} ${Architecture} ${Version} ${Status}\n' $1 2>/dev/null |
-            awk -v native="$native" '$6 != "not-installed" && $6 != "config-files" {
+        # dpkg(1), package states: in every other one files of the package are there; one that dpkg knows by name alone
+        # has no architecture
+        dpkg-query -W -f '${Package}\t${Architecture}\t${Version}\t${Status}\n' $1 2>/dev/null |
+            awk -F '\t' -v native="$native" '$4 !~ / (not-installed|config-files)$/ {
+                sub(/ .*/, "", $4)
                 print $1, ($2 == native || $2 == "all" ? $1 : $1 ":" $2), $3, $4 }'
     else
         rpm -q --qf '%{NAME} %{ARCH} %{EPOCH}:%{VERSION}-%{RELEASE} installed\n' $1 2>/dev/null |

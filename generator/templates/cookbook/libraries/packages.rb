@@ -7,7 +7,7 @@ module OpensslPatch
     end
   end
 
-  # Which OpenSSL packages this node has, asked of its own package manager: ohai may be told not to collect them.
+  # Which of the packages this node has, asked of its own package manager: ohai may be told not to collect them.
   module Packages
     # The version formats are those that `invoke patch` compares: dpkg's own, and rpm's as epoch:version-release.
     DPKG = ['dpkg-query', '-W', '-f', '${Package}\t${Architecture}\t${Version}\t${Status}\n'].freeze

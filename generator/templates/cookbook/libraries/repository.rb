@@ -31,10 +31,18 @@ module OpensslPatch
       (Packages.dpkg? ? policy(package) : listed(package)).uniq
     end
 
-    # Returns in words what could not be fetched, a few sources; empty where all is well.
-    def self.unreachable
+    # Returns the version of a package that an upgrade would go to, nil where there is none.
+    def self.candidate(package)
+      return offered(package).map(&:first).last unless Packages.dpkg?
+
+      said('apt-cache', 'policy', package.full).map { |line| line[/\A  Candidate: (\S+)/, 1] }.compact.first
+    end
+
+    # Returns in words what could not be fetched of the sources of these packages, a few; empty where all is well.
+    def self.unreachable(packages)
       expire
-      lines = Packages.dpkg? ? said('apt-get', '-q', *IMPATIENT, 'update') : said(tool, '-q', 'check-update', 'openssl', errors: true)
+      names = packages.map(&:name).uniq
+      lines = Packages.dpkg? ? said('apt-get', '-q', *IMPATIENT, 'update') : said(tool, '-q', 'check-update', *names, errors: true)
       found = lines.grep(Packages.dpkg? ? /\A[WE]: (?:Failed to fetch|The repository) / : /error|fail|cannot|ignoring/i)
       found.map { |line| printable(line.sub(/\A[WE]: /, ''), 200) }.uniq.first(SHOWN)
     end

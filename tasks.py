@@ -2,13 +2,22 @@
 
 from invoke import Collection
 
+from fleet.verbs import advisory
+from fleet.verbs.assess import assess
+from fleet.verbs.check import check
+from fleet.verbs.history import history, show, status
+from fleet.verbs.inventory import inventory
 from fleet.verbs.nodes import nodes
 from fleet.verbs.patch import patch, verify
 from fleet.verbs.plan import plan
 from fleet.verbs.push import push
 from fleet.verbs.render import render
+from fleet.verbs.unlock import unlock
 from lab import verbs as lab
 
-ns = Collection(render, push, nodes, plan, patch, verify, lab.demo)
+ns = Collection(
+    render, push, nodes, inventory, check, assess, plan, patch, verify, status, history, show, unlock, lab.demo,
+)
+ns.add_collection(advisory.collection, "advisory")
 ns.add_collection(lab.tests, "test")
 ns.add_collection(lab.collection, "lab")

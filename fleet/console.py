@@ -4,6 +4,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TextIO
 
 from fleet import live_seen
@@ -68,6 +69,14 @@ class Lines:
         record = outcome.record
         self.say(f"{clean(record.name, 100)}  {record.state}  {record.seconds:.1f} s  {told(outcome)}".rstrip())
 
+    def wave(self, line: str) -> None:
+        """Say that a wave begins."""
+        self.say(line)
+
+    def held(self) -> AbstractContextManager:
+        """Return what holds still while a person is asked: here nothing moves."""
+        return nullcontext()
+
     def say(self, line: str) -> None:
         """Write one line at once."""
         print(line, file=self.stream, flush=True)
@@ -81,6 +90,9 @@ class Quiet(Lines):
 
     def ended(self, outcome: Outcome) -> None:
         """The conclusion tells."""
+
+    def wave(self, line: str) -> None:
+        """The report tells."""
 
 
 class Live(Lines):
@@ -107,8 +119,24 @@ class Live(Lines):
         self.live.start()
 
     def step(self, name: str, step: str) -> None:
-        """Show what a node is at."""
-        self.at_work[name] = step
+        """Show what a node is at; one that is at nothing leaves the table."""
+        if step:
+            self.at_work[name] = step
+        else:
+            self.at_work.pop(name, None)
+
+    def wave(self, line: str) -> None:
+        """Say above the table that a wave begins."""
+        self.console.print(line, soft_wrap=True)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the table still while a person is asked."""
+        self.live.stop()
+        try:
+            yield
+        finally:
+            self.live.start(refresh=True)
 
     def ended(self, outcome: Outcome) -> None:
         """Move a node from those at work to those that ended; what needs a person stays above the table."""
@@ -179,32 +207,43 @@ def told(outcome: Outcome) -> str:
         if (before := record.packages_before.get(name)) != after and record.packages_before
     ]
     said += [clean(action, 120) for action in record.actions]
+    said += [clean(record.note, 300)] if record.note else []
     return "; ".join(said + [clean(each, 300) for each in live_seen.said(outcome.checks)])
+
+
+def counts(outcomes: Iterable[Outcome]) -> str:
+    """Return how many nodes are in which state, in words."""
+    counted = Counter(outcome.record.state for outcome in outcomes)
+    return ", ".join(f"{counted[state]} {state.replace('_', ' ')}" for state in ORDER if counted[state])
 
 
 def conclusion(rollout: Rollout, whom: str) -> Iterator[str]:
     """Yield the last words: one sentence with what matters, then who needs a person, why and what to do."""
     outcomes = list(rollout.outcomes.values())
-    counted = Counter(outcome.record.state for outcome in outcomes)
-    counts = ", ".join(f"{counted[state]} {state.replace('_', ' ')}" for state in ORDER if counted[state])
-    good = sum(count for state, count in counted.items() if state.good)
+    good = sum(outcome.record.state.good for outcome in outcomes)
+    skipped = sum(outcome.record.state is State.SKIPPED for outcome in outcomes)
+    counted = counts(outcomes)
     whom = clean(whom, 200)
     if rollout.stopped:
-        left = counted[State.SKIPPED]
-        yield f"Stopped: {clean(rollout.stopped)}; {left} of {len(outcomes)} nodes of {whom} left alone ({counts})."
+        yield f"Stopped: {clean(rollout.stopped)}; {skipped} of {len(outcomes)} nodes of {whom} left alone ({counted})."
     elif rollout.exit_code == 0:
         asked = sum(outcome.record.started is not None for outcome in outcomes if outcome.record.state.good)
         verified = "and verified" if asked == good else f"and {asked} of them verified, the others not affected"
-        yield f"{whom}: {good} of {len(outcomes)} nodes are good {verified} ({counts})."
-    elif not outcomes or counted[State.SKIPPED] == len(outcomes):
+        yield f"{whom}: {good} of {len(outcomes)} nodes are good {verified} ({counted})."
+    elif skipped == len(outcomes):
         yield f"{whom}: none of {len(outcomes)} nodes was asked."
     else:
-        yield f"{whom}: {len(outcomes) - good} of {len(outcomes)} nodes are not good ({counts})."
+        yield f"{whom}: {len(outcomes) - good} of {len(outcomes)} nodes are not good ({counted})."
     yield from needing_a_person(outcomes)
 
 
 def follow_up(rollout: Rollout, advisories: Sequence) -> Iterator[str]:
-    """Yield what is left to do about what may have leaked before, if a node was patched: no package changes that."""
+    """Yield what is left to do about what may have leaked before, if a node was patched: no package changes that. And
+    what has to be known of nodes that are good.
+    """
+    noted = Counter(outcome.record.note for outcome in rollout.outcomes.values() if outcome.record.note)
+    for note, count in noted.items():
+        yield f"{count} of {len(rollout.outcomes)} nodes: {clean(note, 600)}."
     if any(outcome.record.state is State.PATCHED for outcome in rollout.outcomes.values()):
         for advisory in advisories:
             if advisory.follow_up:

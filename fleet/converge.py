@@ -24,6 +24,11 @@ exec "$client" --once --no-color --run-lock-timeout "$1" -o 'recipe[openssl_patc
 """
 
 
+def command(lock_seconds: int, full_run: bool) -> list[str]:
+    """Return the command that has chef-client converge the recipe alone, or the whole run list."""
+    return ["sh", "-c", SCRIPT, "sh", str(lock_seconds), "full" if full_run else "only"]
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What the recipe wrote down of one converge: see the cookbook's README for each field."""
@@ -39,6 +44,7 @@ class Result:
     restarted: tuple[str, ...]
     reexecuted: bool
     not_touched: tuple[dict, ...]
+    reboot: tuple[str, ...] = ()
 
     @property
     def actions(self) -> list[str]:
@@ -55,7 +61,7 @@ def result_of(answer: bytes) -> Result:
     """Return the recipe's result, checked as what it is: something a node says. Raises NodeError."""
     try:
         found = json.loads(answer.decode(errors="replace"))
-        if found["format"] != 1:
+        if found["format"] != 2:
             raise ValueError(f"its format is {found['format']!r}")
         return Result(
             node=clean(str(found["node"]), 200),
@@ -72,6 +78,7 @@ def result_of(answer: bytes) -> Result:
                 {"service": service_of(each), "command": clean(str(each["command"]))}
                 for each in found["not_touched"][:1000]
             ),
+            reboot=sentences(found["reboot"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise NodeError(f"{RESULT} on the node is not what the recipe writes: {clean(str(error))}.") from error
@@ -98,3 +105,10 @@ def words(found: list) -> tuple[str, ...]:
     if not all(names):
         raise ValueError("a service has no name")
     return names
+
+
+def sentences(found: list) -> tuple[str, ...]:
+    """Return a list of sentences."""
+    if not isinstance(found, list):
+        raise TypeError("a list of sentences is missing")
+    return tuple(clean(str(each), 300) for each in found[:20])

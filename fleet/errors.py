@@ -41,6 +41,16 @@ class ServerUnreachableError(ChefServerError, ConnectionError):
     again = True
 
 
+class LockError(ChefServerError):
+    """The server keeps no lock for us; nothing was changed."""
+
+
+class LockedError(LockError):
+    """Another run holds the lock on an environment: nothing was changed, as where a rollout is stopped at once."""
+
+    exit_code = 3
+
+
 class NoNodesError(StypticError):
     """The search matched no node. knife ssh ends with 10 then, and so do we."""
 
@@ -49,6 +59,10 @@ class NoNodesError(StypticError):
 
 class StoppedError(StypticError):
     """The rollout was stopped before anything was changed on this node."""
+
+
+class NotYetError(StypticError):
+    """The wave that is going has no place for this node; nothing was changed on it, and its turn comes."""
 
 
 class UnreachableError(StypticError, ConnectionError):

@@ -2,8 +2,9 @@
 
 import json
 import os
+import secrets
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ CREATE TABLE run (
     started TEXT NOT NULL,          -- UTC, ISO 8601, as every time here
     finished TEXT,
     exit_code INTEGER,
-    about TEXT NOT NULL             -- JSON: server, environment, query, advisories, cookbook, settings
+    about TEXT NOT NULL             -- JSON: verb, server, environment, query, advisories, cookbook, via, who runs it
 );
 CREATE TABLE node (
     run TEXT NOT NULL REFERENCES run (id),
@@ -39,6 +40,11 @@ CREATE TABLE step (
 );
 CREATE INDEX step_of_node ON step (run, node);
 """
+WAITING = "wait for its wave"  # the step of a node that was looked at and goes on later, so that it is not at work
+NODE = (
+    "INSERT INTO node (run, name, wave, state, record) VALUES (?, ?, ?, ?, ?) ON CONFLICT (run, name) "
+    "DO UPDATE SET wave = excluded.wave, state = excluded.state, record = excluded.record"
+)
 
 
 def default_path(environment: Mapping[str, str] = os.environ) -> Path:
@@ -94,11 +100,13 @@ class Journal:
 
     def node(self, run: str, name: str, wave: int, state: str, record: Mapping[str, object]) -> None:
         """Write down where a node stands."""
-        self.write(
-            "INSERT INTO node (run, name, wave, state, record) VALUES (?, ?, ?, ?, ?) ON CONFLICT (run, name) "
-            "DO UPDATE SET wave = excluded.wave, state = excluded.state, record = excluded.record",
-            run, name, wave, state, json.dumps(record),
-        )
+        self.write(NODE, run, name, wave, state, json.dumps(record))
+
+    def nodes(self, run: str, rows: Iterable[tuple[str, int, str, Mapping[str, object]]]) -> None:
+        """Write down where many nodes stand, (name, wave, state, record) each: all of them or, on any error, none."""
+        with self.understandably(), self.at_once():
+            for name, wave, state, record in rows:
+                self.database.execute(NODE, (run, name, wave, state, json.dumps(record)))
 
     def step(self, run: str, node: str | None, name: str, **detail: object) -> None:
         """Write down that a step is about to be taken on a node, or (node None) by the run as a whole."""
@@ -157,6 +165,11 @@ class Journal:
 
     def __exit__(self, *_):
         self.close()
+
+
+def new_run(started: datetime) -> str:
+    """Return the name of a run that starts: sorted by time, and no other's, on whatever machine."""
+    return f"{started.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
 def utc(moment: datetime) -> str:

@@ -30,8 +30,9 @@ class State(StrEnum):
 class Node:
     """What the Chef server's search says of a node. Untrusted: it chooses whom to ask and proves nothing.
 
-    `packages` are the OpenSSL packages ohai reported, name to version, empty when it reported none;
-    `ohai_time` is when the node last reported, in seconds since the epoch, None when it never did.
+    `packages` are the packages it was asked for that ohai reported, name to version; `reports_packages` is whether it
+    reported any package at all. `ohai_time` is when the node last reported, in seconds since the epoch, None when it
+    never did. `group` is its value of the attribute that `--spread-by` names.
     """
 
     name: str
@@ -42,6 +43,8 @@ class Node:
     packages: Mapping[str, str] = field(default_factory=dict)
     ohai_time: float | None = None
     policy_name: str | None = None
+    reports_packages: bool = False
+    group: str | None = None
 
 
 @dataclass(slots=True)
@@ -51,6 +54,7 @@ class NodeRecord:
     Packages are name to version; stale processes are dictionaries with pid, kind, command, service and library
     (`stale_before` once the packages are upgraded and before anything was refreshed, `stale_after` over a fresh
     connection at the end); `seconds` is the wall-clock time this node took; `wave` counts from 1, 0 is no wave.
+    `note` is what has to be known of a good end that is not as good as it looks.
     """
 
     name: str
@@ -67,4 +71,5 @@ class NodeRecord:
     actions: list[str] = field(default_factory=list)
     seconds: float = 0.0
     error: str | None = None
+    note: str | None = None
     started: datetime | None = None

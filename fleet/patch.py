@@ -7,17 +7,19 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from fleet import converge, live_seen, look, plan
+from fleet import converge, ending, look, plan, via_shell
 from fleet.converge import Result
-from fleet.errors import NodeError, StoppedError, UnreachableError
-from fleet.journal import Journal
+from fleet.errors import NodeError, NotYetError, StoppedError, UnreachableError
+from fleet.journal import WAITING, Journal
 from fleet.look import NOTHING, Look, Served
-from fleet.node import Node, NodeRecord, State
+from fleet.node import Node, State
 from fleet.report.record import Check, Outcome, node_as_dict
 from fleet.rollout import Gate, begun
 from fleet.settings import Settings
 from fleet.text import clean, last_lines
+from generator import offers, probe
 from generator.errors import StypticError
+from generator.verdict import NEWEST
 
 REBOOT_OWED = frozenset({35, 37})  # Chef RFC 62: a reboot is scheduled, or needed; the run itself succeeded
 # Chef RFC 62 and chef/application/exit_code.rb; what each asks of a person.
@@ -31,18 +33,18 @@ REMEDIES = {
     213: "chef-client upgraded itself: patch again",
 }
 SHORT = 60  # seconds for a command that only reads
-UNREAD = "every_process_could_be_looked_into"  # the check that fails with Look.unread, which is no fault of the patch
 
 Prove = Callable[[Node, object, Served, bool], Awaitable[Sequence[Check]]]  # node, connection, what it served, sudo
 
 
 @dataclass(slots=True)
 class Patcher:
-    """Takes nodes their way, each once: `await patcher(node, gate)` returns how it ended and raises for no node.
+    """Takes nodes their way: `await patcher(node, gate)` returns how it ended, or raises NotYetError: its turn comes.
 
     `connections` are fleet.ssh's, `prove` is fleet.verify's: it runs tests/infra over a connection and returns its
-    checks, `tell(name, step)` hears of every step. With `converge` false it only looks and proves (`verify`);
-    `version` is the cookbook's that a node has to converge.
+    checks, `tell(name, step)` hears of every step, of "" while it waits. With `converge` false it only looks and
+    proves (`verify`); `version` is the cookbook's that a node has to converge; `script` is fleet.via_shell's, run in
+    chef-client's place.
     """
 
     connections: object
@@ -54,11 +56,27 @@ class Patcher:
     tell: Callable[[str, str], None]
     converge: bool = True
     version: str | None = None
+    script: bytes | None = None
 
     @property
-    def libraries(self) -> list[str]:
-        """The stems of the library files that the advisories are about."""
-        return sorted({stem for each in self.advisories for stem in each.libraries})
+    def program(self) -> str:
+        """What changes the node."""
+        return via_shell.NAME if self.script else "chef-client"
+
+    @property
+    def latest(self) -> bool:
+        """True on day zero: no advisory names a version, and the newest that can be had has to do."""
+        return any(each.latest for each in self.advisories)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of stale processes that keep a node from being good."""
+        return probe.kinds((each.restart for each in self.advisories), self.settings.strict)
+
+    @property
+    def deeper(self) -> bool:
+        """True if an advisory is about what only a reboot changes."""
+        return any(each.restart == "reboot" for each in self.advisories)
 
     async def __call__(self, node: Node, gate: Gate) -> Outcome:
         trip = Trip(self, node, begun(node), gate)
@@ -68,6 +86,10 @@ class Patcher:
         try:
             async with asyncio.timeout(self.settings.timeout) as trip.clock:
                 await trip.go()
+        except NotYetError:
+            self.journal.step(self.run, node.name, WAITING)
+            self.tell(node.name, "")
+            raise
         except StoppedError as error:
             trip.end(State.SKIPPED, str(error))
         except UnreachableError as error:
@@ -81,15 +103,16 @@ class Patcher:
         except asyncio.CancelledError:
             record.error = f"interrupted in {trip.at}"
             with contextlib.suppress(StypticError):  # an interruption stays one, whatever the journal says
-                self.write(record, clock)
+                self.write(trip.outcome, clock)
             raise
-        self.write(record, clock)
+        self.write(trip.outcome, clock)
         return trip.outcome
 
-    def write(self, record: NodeRecord, began: float) -> None:
-        """Write down how a node ended that was begun at `began` (time.monotonic)."""
-        record.seconds = time.monotonic() - began
-        self.journal.node(self.run, record.name, record.wave, record.state.value, node_as_dict(record))
+    def write(self, outcome: Outcome, began: float) -> None:
+        """Write down how a node ended that was begun at `began` (time.monotonic), and what a person has to do."""
+        record, record.seconds = outcome.record, time.monotonic() - began
+        known = node_as_dict(record) | ({"todo": outcome.todo} if outcome.todo else {})
+        self.journal.node(self.run, record.name, record.wave, record.state.value, known)
 
 
 @dataclass(slots=True)
@@ -121,7 +144,7 @@ class Trip:
         if not self.patcher.converge:
             return str(error)
         started = self.outcome.converged
-        harm = "chef-client was started on it and may still run" if started else "nothing was changed on it"
+        harm = f"{self.patcher.program} was started on it and may still run" if started else "nothing was changed on it"
         return f"{str(error).rstrip('.')} ({harm})"
 
     async def go(self) -> None:
@@ -140,12 +163,14 @@ class Trip:
             verdict = self.verdict(before)
             if not self.patcher.converge or (verdict.kind in ("fixed", "not_affected") and not before.counted):
                 return await self.prove(connection, before)
-            if verdict.kind == "unknown" and not self.patcher.settings.include_unknown:
+            # What the repositories offer is known once the recipe has fetched their lists.
+            tried = self.patcher.settings.include_unknown or (self.patcher.latest and before.packages)
+            if verdict.kind == "unknown" and not tried:
                 todo = "give --include-unknown to patch it all the same"
                 return self.end(State.UNKNOWN, f"{verdict.reason.rstrip('.')}; it was left alone", todo)
-            if before.client is None:
+            if before.client is None and not self.patcher.script:
                 return self.end(State.FAILED, "there is no chef-client on it; nothing was changed on it", REMEDIES[127])
-            record.wave = await self.turn()
+            record.wave = self.turn()
             served = await self.served(connection)
             code, output, result = await self.converged(connection, before)
         if result is not None:
@@ -155,9 +180,9 @@ class Trip:
             return await self.failed_converge(code, output, result)
         if result is None:
             return self.end(
-                State.FAILED, f"chef-client ended well and the recipe left no result of this run in {converge.RESULT}",
+                State.FAILED, f"{self.patcher.program} ended well and left no result of this run in {converge.RESULT}",
                 "its run list does not hold recipe[openssl_patch]: add it, or patch without --full-run"
-                if self.patcher.settings.full_run else "read the end of chef-client's log on it, then patch again",
+                if self.patcher.settings.full_run else f"see how {self.patcher.program} ended on it, then patch again",
             )
         if self.patcher.version not in (None, result.cookbook_version):
             return self.end(
@@ -182,22 +207,16 @@ class Trip:
         finally:
             self.clock.reschedule(left + time.monotonic() - waiting)
 
-    async def turn(self) -> int:
-        """Wait until this node may be changed; return its wave. Raises StoppedError."""
-        self.step("wait for the canary" if self.gate.canary else "go first")
-        with self.untimed():
-            return await self.gate.enter(self.node.name)
+    def turn(self) -> int:
+        """Take a place in the wave that is going; return its number. Raises StoppedError and NotYetError."""
+        self.step("ask for a place in the wave")
+        return self.gate.enter(self.node.name)
 
     async def look(self, connection) -> Look:
         """Ask the node what it is now; as root, because only root sees every process's maps."""
         self.step("look")
-        answer = await connection.run(
-            ["sh", "-s"], stdin=look.script(self.patcher.libraries), timeout=SHORT, limit=look.BOUND,
-            sudo=self.patcher.settings.sudo,
-        )
-        if answer.truncated:
-            raise NodeError(f"it answered with more than {look.BOUND} bytes, which is no whole answer")
-        found = look.parse(answer.stdout or answer.stderr)
+        patcher = self.patcher
+        found = await look.take(connection, patcher.advisories, patcher.settings.sudo, patcher.kinds)
         if found.uid != 0:
             raise NodeError("the login is not root's and cannot see every process: give --sudo, or --ssh-user root")
         return found
@@ -214,30 +233,39 @@ class Trip:
                 ["sh", "-s"], stdin=script.encode(), timeout=SHORT, limit=look.BOUND, sudo=self.patcher.settings.sudo
             )
             said.append(answer.stdout.decode(errors="replace"))
-        return Served(tls.parse(said[0]), running.parse(said[1]))
+        answered = tls.found(said[0])
+        return Served(answered.ports, running.parse(said[1]), tuple(answered.whose.items()))
 
     def verdict(self, found: Look):
-        """Return what the advisories say of the packages that the node has now."""
+        """Return what the advisories say of the packages the node has now, and on day zero what its repositories do."""
+        if found.offered is not None:
+            return offers.verdict(found.packages, found.offered)
         return plan.verdict(self.patcher.advisories, self.node.platform, self.node.release, found.packages)
 
     async def converged(self, connection, before: Look) -> tuple[int, bytes, Result | None]:
-        """Run chef-client; return its exit code, the end of its output, and the recipe's result of this very run."""
+        """Run chef-client or the script; return its exit code, the end of its output, and the result of this run."""
         settings = self.patcher.settings
         self.step("converge", full_run=settings.full_run, packages=before.packages)
         self.outcome.converged = True
-        how = "full" if settings.full_run else "only"
-        arguments = ["sh", "-c", converge.SCRIPT, "sh", str(settings.run_lock_timeout), how]
-        done = await connection.run(arguments, timeout=settings.timeout, limit=look.BOUND, sudo=settings.sudo)
+        given = self.patcher.script or b""
+        if given:
+            arguments = via_shell.words(self.node.name, settings.run_lock_timeout)
+        else:
+            arguments = converge.command(settings.run_lock_timeout, settings.full_run)
+        done = await connection.run(
+            arguments, stdin=given, timeout=settings.timeout, limit=look.BOUND, sudo=settings.sudo
+        )
         failed = done.rc not in {0} | REBOOT_OWED  # only then is its output kept: it can show what others configure
         self.step("read the result", exit_code=done.rc, output=last_lines(done.stdout, 20) if failed else None)
         answer = await connection.run(["cat", converge.RESULT], timeout=SHORT, limit=look.BOUND, sudo=settings.sudo)
         if answer.rc != 0 or answer.truncated:
             return done.rc, done.stdout, None
         result = converge.result_of(answer.stdout)
-        return done.rc, done.stdout, result if result.node == self.node.name else None
+        code = via_shell.code(done.rc, result) if given else done.rc
+        return code, done.stdout, result if result.node == self.node.name else None
 
     async def failed_converge(self, code: int, output: bytes, result: Result | None) -> None:
-        """Say how chef-client failed; look once more, so that the report holds what the node has now."""
+        """Say how it failed; look once more, so that the report holds what the node has now."""
         why = (result.error if result else None) or last_lines(output) or "it said nothing"
         with contextlib.suppress(StypticError):
             self.step("connect anew")
@@ -245,7 +273,8 @@ class Trip:
                 after = await self.look(connection)
                 self.outcome.record.packages_after, self.outcome.record.stale_after = after.packages, list(after.stale)
         todo = REMEDIES.get(code, "read chef-client's log on it, mend what it names, then patch again")
-        self.end(State.FAILED, f"chef-client ended with {code}: {why}", todo)
+        todo = via_shell.TODO if self.patcher.script else todo
+        self.end(State.FAILED, f"{self.patcher.program} ended with {code}: {why}", todo)
 
     async def prove(
         self, connection, now: Look, result: Result | None = None, reboot: bool = False, served: Served = NOTHING
@@ -259,40 +288,13 @@ class Trip:
         with self.untimed():  # a proof has its own limit, and waits for its turn
             checks = await self.patcher.prove(self.node, connection, served, self.patcher.settings.sudo)
         self.outcome.checks = tuple(checks)
-        broken = [check for check in checks if check.outcome == "failed" and not (now.unread and check.name == UNREAD)]
-        if bleeds := live_seen.said(checks, "failed"):
-            self.end(State.FAILED, "; ".join(bleeds), live_seen.TODO)
-        elif verdict.kind == "vulnerable":
-            self.end(
-                State.FAILED, f"still vulnerable: {verdict.reason}",
-                "see that its package mirror has the fixed version, then patch again" if result else "patch it",
-            )
-        elif reboot:
-            self.end(State.REBOOT_REQUIRED, "chef-client says that a reboot is owed", "reboot it, then verify")
-        elif now.counted:
-            self.end(State.STALE, f"still running the old library: {look.named(now.counted)}", refresh(now, result))
-        elif broken:
-            said = "; ".join(f"{check.name}: {clean(check.message, 200)}" for check in broken[:3])
-            counted = f"{len(broken)} of {len(self.outcome.checks)} checks failed"
-            self.end(State.FAILED, f"{counted}: {said}", "mend what they name, then patch again")
-        elif verdict.kind == "unknown":
-            self.end(State.UNKNOWN, verdict.reason)
-        elif unproven := live_seen.said(checks, "error"):
-            self.end(State.UNKNOWN, "; ".join(unproven))
-        elif now.unread:
-            todo = "see why root may not read their maps (another user namespace, a security module)"
-            self.end(State.UNKNOWN, f"{now.unread} processes could not be looked into, so none is called clean", todo)
-        elif result:
-            self.end(State.PATCHED)
-        else:
-            self.end(State.ALREADY_PATCHED if verdict.kind == "fixed" else State.NOT_AFFECTED)
-
-
-def refresh(now: Look, result: Result | None) -> str:
-    """Return what a person does about the stale processes: the recipe's own commands where it has any."""
-    commands = list(dict.fromkeys(each["command"] for each in result.not_touched)) if result else []
-    if commands:
-        return "; ".join(commands[:10])
-    if result is None and any(each["kind"] in ("service", "init") for each in now.counted):
-        return "patch it: services that the data names are refreshed"
-    return "restart them, or reboot the node" if all(each["kind"] != "init" for each in now.counted) else "reboot it"
+        owed = list(look.owed(now, self.patcher.deeper))
+        if result:
+            owed = list(dict.fromkeys([*owed, *result.reboot]))
+        if reboot and not owed:
+            owed = ["chef-client says so"]
+        record = self.outcome.record
+        changed = record.packages_before != record.packages_after or bool(record.actions)
+        self.end(*ending.of(verdict, now, self.outcome.checks, result, owed, changed))
+        if verdict.kind == NEWEST and record.state.good:
+            record.note = verdict.reason

@@ -3,17 +3,24 @@
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from fleet import waves
+from fleet.judgement import judge
 from fleet.node import Node, State
 from fleet.report.record import Outcome
 from fleet.rollout import begun
 from fleet.settings import Settings
 from fleet.text import clean
+from fleet.waves import Course
+
+if TYPE_CHECKING:
+    from generator.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`asked` are the nodes to connect to, canary first; `left_out` those that already have their end, and why.
+    """`asked` are the nodes to connect to, in their order; `left_out` those that already have their end, and why.
 
     `verdicts` are what search data says of each node, by name: it is as old as the node's last chef-client run, so it
     orders the nodes and proves nothing.
@@ -27,16 +34,17 @@ class Plan:
 def make(nodes: Sequence[Node], advisories: Sequence, settings: Settings, converge: bool = True) -> Plan:
     """Return the plan for these nodes (from fleet.chef.search) and advisories (from generator.advisory).
 
-    A node whose release every advisory calls not affected is left out, and nothing else that search data says is
-    believed: a fixed version is asked too, because its services may still run the old library, and so is a release
-    without a row, because the package it has now may be newer than the fault. A limit takes the vulnerable ones first.
-    With `converge` false nothing is to be changed (`verify`).
+    A node whose release every advisory calls not affected is left out, unless a package it reported is none of that
+    release's (a backport, another's build), and nothing else that search data says is believed: a fixed version is
+    asked too, because its services may still run the old library, and so is a release without a row, because the
+    package it has now may be newer than the fault. A limit takes the vulnerable ones first. With
+    `converge` false nothing is to be changed (`verify`).
     """
     asked, left_out = [], []
-    verdicts = {node.name: verdict(advisories, node.platform, node.release, node.packages) for node in nodes}
+    verdicts = {name: judgement.whole for name, judgement in judge(nodes, advisories).items()}
     # A canary is worth most where there is something to patch; sorted() keeps the order of names among equals.
     for node in sorted(nodes, key=lambda node: verdicts[node.name].kind != "vulnerable"):
-        end = end_without_asking(node, advisories, settings, converge)
+        end = end_without_asking(node, advisories, settings, converge, verdicts[node.name])
         if end is None and settings.limit is not None and len(asked) == settings.limit:
             end = begun(node, state=State.SKIPPED, error=f"left for later by --limit {settings.limit}")
         if end is None:
@@ -46,22 +54,43 @@ def make(nodes: Sequence[Node], advisories: Sequence, settings: Settings, conver
     return Plan(tuple(asked), tuple(left_out), verdicts)
 
 
-def end_without_asking(node: Node, advisories: Sequence, settings: Settings, converge: bool) -> Outcome | None:
-    """Return how a node ends that need not or cannot be connected to; None for one to ask."""
+def course(made: Plan, settings: Settings) -> Course:
+    """Return how the rollout of a plan goes: its waves, and what stops it.
+
+    A canary is chosen of the releases that have a node which search data does not call in order.
+    """
+    def likely(node: Node) -> bool:
+        found = made.verdicts.get(node.name)
+        return found is None or found.kind in ("vulnerable", "unknown")
+
+    groups = (settings.max_per_group or 1) if settings.spread_by else None
+    return Course(
+        waves.cut(made.asked, settings.waves, likely), len(made.asked), settings.max_failures,
+        settings.max_unreachable, groups,
+    )
+
+
+def end_without_asking(
+    node: Node, advisories: Sequence, settings: Settings, converge: bool, reported: "Verdict"
+) -> Outcome | None:
+    """Return how a node ends that need not or cannot be connected to; None for one to ask.
+
+    `reported` is the verdict on what search data says of it.
+    """
     from generator import platforms, versions
 
     described = clean(f"{node.platform} {node.release or ''}".strip())
-    if node.platform and node.platform not in platforms.FAMILY:
+    if node.platform and not platforms.patched(node.platform):
         return begun(node, state=State.SKIPPED, error=f"{described} is not a platform the cookbook patches")
     platform, release = node.platform or "", node.release or ""
     applying = [versions.applies(each, platform, release) if platform else "unknown" for each in advisories]
-    if applying and all(each == "not_affected" for each in applying):
+    if applying and all(each == "not_affected" for each in (*applying, reported.kind)):
         return begun(node, state=State.NOT_AFFECTED)
     if not node.platform and not settings.include_unknown:
         outcome = begun(node, state=State.UNKNOWN, error="it never reported its platform to the Chef server")
         outcome.todo = "run chef-client on it once" + (", or give --include-unknown" if converge else "")
         return outcome
-    if node.policy_name and converge:
+    if node.policy_name and converge and settings.via == "chef":
         policy = clean(node.policy_name, 100)
         outcome = begun(node, state=State.FAILED, error=(
             f"it is under the policy {policy} and takes cookbooks only from that policy's lock; "

@@ -1,8 +1,8 @@
 """A process of its own in which pytest runs tests/infra, node after node: `python -m fleet.proof_worker DESCRIPTOR`.
 
-A job comes over the socket DESCRIPTOR as {"advisories": [paths], "tls": [ports], "services": [names]}; what goes back
-is {"checks": [[name, outcome, message], ...]} or {"error": sentence}. Importing pytest and testinfra once costs more
-than many nodes.
+A job comes over the socket DESCRIPTOR as {"advisories": [paths], "latest": flag, "strict": flag, "tls": [listeners],
+"services": [names]}; what goes back is {"checks": [[name, outcome, message], ...]} or {"error": sentence}. Importing
+pytest and testinfra once costs more than many nodes.
 """
 
 import contextlib
@@ -66,6 +66,8 @@ def prove(job: dict) -> dict:
     collector = Collector()
     flags = {"advisory": job["advisories"], "tls-port": job["tls"], "service": job["services"]}
     chosen = [f"--{flag}={value}" for flag, values in flags.items() for value in values]
+    chosen += ["--latest"] if job["latest"] else []
+    chosen += ["--strict-sessions"] if job["strict"] else []
     with contextlib.redirect_stderr(io.StringIO()) as complaint:
         code = pytest.main([*ARGUMENTS, *chosen], plugins=[collector])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):

@@ -1,75 +1,91 @@
-"""Who is patched when: a canary, then the rest; a failed canary stops everything."""
+"""Who is patched when: wave by wave, each only after the one before went well enough."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from fleet.errors import StoppedError
+from fleet.cli import INTERRUPTED
+from fleet.errors import NotYetError, StoppedError
+from fleet.line import Line
 from fleet.node import Node, NodeRecord, State
 from fleet.report.record import Outcome
 from fleet.text import clean
+from fleet.waves import Course, Tally, Wave
 from generator.errors import StypticError
 
-# Where so many nodes at the head of the queue are out of reach, the fault is more likely ours than theirs.
-TRIES = 3
-
-CANARY, REST = 1, 2  # waves; 0 is that of a node on which nothing was to be changed
+START = 4  # connections that a wave begins with; each that comes about makes room for one more at a time
 
 
 @dataclass(slots=True)
 class Rollout:
     """A rollout as it goes: every node has an outcome at every moment, `pending` until its own way ended.
 
-    `stopped` says in words why the rest was left alone, None as long as nothing stopped it.
+    `stopped` says in words why the rest was left alone, None as long as nothing stopped it. `halt`, there once it goes,
+    stops it for the reason given and returns how many nodes are under way; `interrupted` says that a person did.
     """
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     stopped: str | None = None
+    halt: Callable[[str], int] | None = None
+    interrupted: bool = False
 
     @property
     def exit_code(self) -> int:
-        """3 when stopped; 10 when no node could be asked at all; 2 when a node that counts is not good; else 0."""
+        """130 when a person stopped it, 3 when a limit did; 10 when no node could be asked at all; 2 when a node that
+        counts is not good; else 0."""
         states = [outcome.record.state for outcome in self.outcomes.values()]
         if self.stopped:
-            return 3
+            return INTERRUPTED if self.interrupted else 3
         if all(state is State.SKIPPED for state in states):
             return 10
         return 0 if all(state.good or state is State.SKIPPED for state in states) else 2
 
 
 class Gate:
-    """What a node passes before anything is changed on it: the first is the canary, the others wait for how it ends.
+    """What a node passes before anything is changed on it: it has to find a place in the wave that is going.
 
-    `stopped` says in words why nobody passes any more, None as long as nothing stopped it.
+    `stopped` says in words why nobody passes any more, None as long as nothing stopped it. `wave` is the number of the
+    one that is going, `room` how many nodes may be on their way to being `reached`; `moved` is set whenever more may
+    have become possible.
     """
 
-    def __init__(self):
-        self.canary: str | None = None
+    def __init__(self, line: Line | None = None):
+        self.line = line
+        self.wave = 0
+        self.room = START
         self.stopped: str | None = None
-        self.decided = asyncio.Event()
+        self.reached: set[str] = set()
+        self.moved = asyncio.Event()
 
-    async def enter(self, name: str) -> int:
-        """Wait until the node may be changed and return its wave. Raises StoppedError where the canary failed."""
-        if self.canary is None and not self.stopped:
-            self.canary = name
-            return CANARY
-        await self.decided.wait()
+    def enter(self, name: str) -> int:
+        """Return the wave in which the node may be changed, now.
+
+        Raises StoppedError where the rollout was stopped, NotYetError where the wave has no place for it: then its way
+        ends here, and it is sent again in a later one.
+        """
         if self.stopped:
             raise StoppedError(f"not touched: {self.stopped}")
-        return REST
+        self.reach(name)
+        if not self.line.admit(name):
+            raise NotYetError("its wave has not begun")
+        return self.wave
 
-    def ended(self, record: NodeRecord) -> None:
-        """Hear how a node ended. A canary that is `stale` was patched as far as the data allows and stops nobody."""
-        if record.name == self.canary and not self.decided.is_set():
-            if record.state is State.FAILED:
-                self.stop(f"the canary {record.name} failed")
-            self.decided.set()
+    def reach(self, name: str) -> None:
+        """Hear that a node was reached, which makes room for one more."""
+        if name not in self.reached:
+            self.reached.add(name)
+            self.room += 1
+            self.moved.set()
+
+    def left(self, name: str) -> None:
+        """Hear that a node is no longer under way."""
+        self.reached.discard(name)
+        self.moved.set()
 
     def stop(self, why: str) -> None:
         """Let nobody pass any more."""
-        self.stopped = self.stopped or clean(why, 120)
-        self.decided.set()
+        self.stopped = self.stopped or clean(why, 160)
+        self.moved.set()
 
 
 Way = Callable[[Node, Gate], Awaitable[Outcome]]
@@ -88,22 +104,40 @@ def prepare(nodes: Iterable[Node], left_out: Iterable[Outcome] = ()) -> Rollout:
     return rollout
 
 
+async def at_once(_: Wave) -> str | None:
+    """Begin every wave without more ado."""
+    return None
+
+
 async def run(
     rollout: Rollout, nodes: Sequence[Node], way: Way, *, concurrency: int, ended: Callable[[Outcome], None],
-    canary: bool = True,
+    course: Course | None = None, begin: Callable[[Wave], Awaitable[str | None]] = at_once,
 ) -> None:
-    """Send every node its `way(node, gate)`: one at a time until one is reached, then `concurrency` at a time.
+    """Send every node its `way(node, gate)`, wave by wave as `course` says, never more than `concurrency` at a time.
 
-    A way passes the gate before it changes anything, so that only one node is changed until that one, the canary, has
-    ended well: a node with nothing to patch proves nothing and holds nobody up. `ended` hears of every node once, at
-    its end. A first node that `failed` stops the rest, whether it came to the gate or not, and so do TRIES nodes in a
-    row that are out of reach; who is spared is `skipped`. Without `canary` all are sent at once.
+    A way passes the gate before it changes anything, and a wave has so many places: a node with nothing to patch takes
+    none and holds nobody up, and one that is out of reach is replaced. A wave begins with START connections at once,
+    each that comes about lets two follow, and it ends when all of its nodes have. `begin` is awaited before it, and
+    returns (or says in a StypticError) why it shall not begin. `ended` hears of every node once, at its end. Who is
+    spared when the course's limits stop the rollout is `skipped`. Without a course all are sent at once and nothing
+    stops them.
     """
-    gate = Gate()
+    line = Line(nodes, course.max_per_group if course else None)
+    gate = Gate(line)
+    tally = Tally(course) if course else None
 
-    async def send(node: Node) -> Outcome:
+    def halt(why: str) -> int:
+        gate.stop(why)
+        return len(line.under_way)
+
+    rollout.halt = halt
+
+    async def send(node: Node, wave: Wave) -> None:
         try:
             outcome = await way(node, gate)
+        except NotYetError:
+            line.back(node.name)
+            return gate.left(node.name)
         except asyncio.CancelledError:
             rollout.outcomes[node.name] = begun(node, error="interrupted on its way; see what it is at")
             raise
@@ -112,35 +146,45 @@ async def run(
         except Exception as error:  # one node's surprise is that node's end, not the rollout's
             fault = f"a fault in Styptic itself, please report it: {type(error).__name__}: {clean(str(error))}"
             outcome = begun(node, 0, State.FAILED, fault)
+        state = outcome.record.state
         rollout.outcomes[node.name] = outcome
-        gate.ended(outcome.record)
-        ended(outcome)
-        return outcome
+        line.ended(node.name, state)
+        if tally and (why := tally.add(outcome.record, wave)):
+            gate.stop(why)
+        if state is not State.UNREACHABLE:
+            gate.reach(node.name)
+        gate.left(node.name)
+        return ended(outcome)
 
-    waiting = deque(nodes)
-    out_of_reach = 0
-    while canary and waiting:
-        record = (await send(waiting.popleft())).record
-        if record.state is State.FAILED:
-            gate.stop(f"the canary {record.name} failed")
-        if record.state is not State.UNREACHABLE:
+    def more() -> bool:
+        under_way = len(line.under_way)
+        return not gate.stopped and under_way < concurrency and under_way - len(gate.reached) < gate.room
+
+    async def go(wave: Wave) -> None:
+        gate.wave, gate.room = wave.number, START if course else concurrency
+        line.begin(wave)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                while more() and (node := line.next()):
+                    group.create_task(send(node, wave))
+                if not line.under_way:
+                    break
+                gate.moved.clear()
+                await gate.moved.wait()
+
+    for wave in course.waves if course else (Wave(1, "all", len(nodes), tuple(nodes), last=True),):
+        if gate.stopped or not line.waiting:
             break
-        out_of_reach += 1
-        if out_of_reach == TRIES:
-            gate.stop(f"none of the first {TRIES} nodes could be reached")
-            break
-    slots = asyncio.Semaphore(concurrency)
-
-    async def in_turn(node: Node) -> None:
-        async with slots:
-            if gate.stopped:
-                rollout.outcomes[node.name] = begun(node, 0, State.SKIPPED, f"not touched: {gate.stopped}")
-                ended(rollout.outcomes[node.name])
-            else:
-                await send(node)
-
-    async with asyncio.TaskGroup() as group:
-        for node in waiting:
-            group.create_task(in_turn(node))
-    if any(outcome.record.state is State.SKIPPED for outcome in (rollout.outcomes[node.name] for node in nodes)):
+        try:
+            if why := await begin(wave):
+                gate.stop(why)
+        except StypticError as error:
+            gate.stop(str(error))
+        if not gate.stopped:
+            await go(wave)
+    if gate.stopped:
+        for node in line.rest():
+            rollout.outcomes[node.name] = begun(node, 0, State.SKIPPED, f"not touched: {gate.stopped}")
+            ended(rollout.outcomes[node.name])
+    if any(rollout.outcomes[node.name].record.state is State.SKIPPED for node in nodes):
         rollout.stopped = gate.stopped

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fleet.errors import SettingsError
 from fleet.text import clean
+from fleet.waves import DEFAULT, FIVE_PERCENT, Amount, Steps, amount, steps
 
 EVERYWHERE = "*"
 # Chef's own rule for an environment's name (Chef::Environment), which a flag taken for a value never meets.
@@ -22,9 +23,19 @@ class Settings:
     advisories: tuple[str, ...] = ()
     limit: int | None = None
     concurrency: int = 50
+    waves: Steps = DEFAULT
+    max_failures: Amount | None = None
+    max_unreachable: Amount = FIVE_PERCENT
+    pause: int | None = None
+    confirm: bool = False
+    spread_by: str | None = None
+    max_per_group: int | None = None
     address_attribute: str | None = None
     full_run: bool = False
+    via: str = "chef"
+    latest: bool = False
     live: bool = False
+    strict: bool = False
     include_unknown: bool = False
     accept_unpinned: bool = False
     ssh_user: str | None = None
@@ -34,11 +45,14 @@ class Settings:
     ssh_config: str | None = None
     sudo: bool = False
     yes: bool = False
+    ticket: str | None = None
+    no_lock: bool = False
     quiet: bool = False
     report: str | None = None
     run_lock_timeout: int = 600
     connect_timeout: int = 15
     timeout: int = 1800
+    max_age: int = 86_400
     profile: str | None = None
 
     @property
@@ -57,12 +71,19 @@ WEEK = 7 * 86_400
 # The least and the most of each number; a time longer than a week is a slip, and some are more than a clock takes.
 NUMBERS = {
     "limit": (1, None), "concurrency": (1, None), "ssh_port": (1, 65_535), "run_lock_timeout": (0, WEEK),
-    "connect_timeout": (1, WEEK), "timeout": (1, WEEK),
+    "connect_timeout": (1, WEEK), "timeout": (1, WEEK), "max_per_group": (1, None),
 }
-SWITCHES = {"full_run", "live", "include_unknown", "accept_unpinned", "sudo", "yes", "quiet"}
+AMOUNTS = {"max_failures", "max_unreachable"}  # a number of nodes, or a share of them: 3, 5%
+DURATIONS = {"max_age", "pause"}  # may be written with a unit: 90min, 24h, 7d
+UNITS = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86_400}
+SWITCHES = {
+    "full_run", "latest", "live", "strict", "include_unknown", "accept_unpinned", "confirm", "sudo", "yes", "no_lock",
+    "quiet",
+}
+VIA = ("chef", "shell")  # what changes a node: chef-client, or the shell target in its place
 FILES = {"report", "ssh_identity_file", "ssh_config"}
 # What decides whom a command is about, or that it may run, is said on the command line and nowhere else.
-FLAGS_ONLY = {"live", "env", "query", "limit", "yes", "accept_unpinned"}
+FLAGS_ONLY = {"latest", "live", "env", "query", "limit", "yes", "accept_unpinned", "ticket"}
 KNOWN = {field.name for field in fields(Settings)} - FLAGS_ONLY
 
 
@@ -89,7 +110,13 @@ def load(flags: Mapping[str, object], configured: Mapping[str, object] | None = 
         if name in ("", given.get("env")):
             merged |= checked
     merged |= {name: value_of(name, value, flag_of(name)) for name, value in given.items()}
+    if "latest" in given and "advisories" in given:
+        raise SettingsError("--latest is for before there is an advisory: give it, or --advisory, not both.")
     settings = Settings(**merged)
+    if settings.max_per_group and not settings.spread_by:
+        raise SettingsError("--max-per-group is about groups: say with --spread-by which attribute makes them.")
+    if settings.full_run and settings.via != "chef":
+        raise SettingsError("--full-run converges a run list, which is chef-client's: leave it or --via shell out.")
     if settings.env and not ENVIRONMENT.fullmatch(settings.env):
         raise SettingsError(f"--env: {clean(settings.env)!r} is not the name of a Chef environment.")
     return settings
@@ -121,10 +148,18 @@ def value_of(name: str, value: object, where: str) -> object:
         if not isinstance(value, bool):
             raise SettingsError(f"{where} must be true or false, not {clean(str(value))!r}.")
         return value
+    if name in DURATIONS:
+        return duration(value, where)
+    if name == "waves":
+        return steps(value, where)
+    if name in AMOUNTS:
+        return amount(value, where)
     if name in NUMBERS:
         return number(value, *NUMBERS[name], where)
     if not isinstance(value, str) or not value.strip() or value.startswith("-"):
         raise SettingsError(f"{where} wants a value, not {clean(str(value))!r}.")
+    if name == "via" and value not in VIA:
+        raise SettingsError(f"{where} is {' or '.join(VIA)}, not {clean(value)!r}.")
     return str(file_of(value, where)) if name in FILES else value
 
 
@@ -146,6 +181,16 @@ def number(value: object, least: int, most: int | None, where: str) -> int:
         wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
         raise SettingsError(f"{where} must be a whole number {wanted}, not {clean(str(value))!r}.")
     return found
+
+
+def duration(value: object, where: str) -> int:
+    """Return a time in seconds, written as such or as a whole number with one of UNITS behind it."""
+    said = re.fullmatch(r"(\d{1,9}) ?([a-z]*)", str(value).strip(), re.ASCII)
+    if isinstance(value, bool) or not said or said[2] not in UNITS or int(said[1]) == 0:
+        raise SettingsError(
+            f"{where} must be seconds, or a number with a unit (90min, 24h, 7d), not {clean(str(value))!r}."
+        )
+    return int(said[1]) * UNITS[said[2]]
 
 
 def flag_of(name: str) -> str:

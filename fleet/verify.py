@@ -31,11 +31,13 @@ class Verifier:
     """Runs the checks of nodes, as many at once as there are cores: an async context manager.
 
     Its processes start when the first node is to be proven and serve one node after the other. The socket to each is
-    a pair that nobody else can connect to.
+    a pair that nobody else can connect to. With `strict` logins that run the old library fail their node, too.
     """
 
-    def __init__(self, advisories: Sequence):
-        self.advisories = [str(Path(each.path).absolute()) for each in advisories]
+    def __init__(self, advisories: Sequence, strict: bool = False):
+        self.strict = strict
+        self.latest = any(each.latest for each in advisories)
+        self.advisories = [str(Path(each.path).absolute()) for each in advisories if not each.latest]
         self.turns = asyncio.Semaphore(min(WORKERS, 2 * (os.cpu_count() or 1)))
         self.idle: list[Worker] = []
 
@@ -59,7 +61,10 @@ class Verifier:
                 raise NodeError(f"no process could be started to check it: {error.strerror}.") from error
             try:
                 async with asyncio.timeout(SECONDS) as clock:
-                    job = {"advisories": self.advisories, "tls": served.tls, "services": served.services}
+                    job = {
+                        "advisories": self.advisories, "latest": self.latest, "strict": self.strict,
+                        "tls": served.listeners, "services": served.services,
+                    }
                     checks = await worker.prove(job, connection, sudo)
             except BaseException as error:
                 await worker.end()

@@ -107,6 +107,7 @@ def find_nodes(
     query: str | None = None,
     address_attribute: str | None = None,
     package_names: Sequence[str] = OPENSSL_PACKAGES,
+    group_attribute: str | None = None,
 ) -> list[Node]:
     """Return the nodes of `environment` (None or '*': of all) that match `query` (None: all), sorted by name.
 
@@ -115,8 +116,9 @@ def find_nodes(
     A row that says another environment of itself than the one asked for is dropped: the index lags. `address_attribute`
     is knife's -a, dotted; without it knife[:ssh_attribute], then cloud.public_hostname, then fqdn, as in `knife ssh`,
     and, beyond knife, ipaddress. `package_names` are the packages whose versions are wanted, rpm's as
-    epoch:version-release. Raises NotFoundError for an unknown environment, naming those there are, SettingsError for a
-    name that cannot be one. Nodes the index has missed are named in a warning.
+    epoch:version-release; `group_attribute` is a dotted path too, whose value is Node.group. Raises NotFoundError for
+    an unknown environment, naming those there are, SettingsError for a name that cannot be one. Nodes the index has
+    missed are named in a warning.
     """
     environment = None if environment == "*" else environment
     if environment is not None:
@@ -128,6 +130,7 @@ def find_nodes(
         **{f"address_{number}": path for number, path in enumerate(paths)},
         **{f"package_{name}": ("packages", name) for name in package_names},
         **{key: ("packages", name, "version") for key, name in _WITNESSES.items()},
+        **({"group": tuple(group_attribute.split("."))} if group_attribute else {}),
     }
     path = f"/environments/{environment}/nodes"
     listed = begun(lambda: server.get(path)) if environment is not None and not query else None
@@ -203,6 +206,7 @@ def _node(row: Mapping, address_keys: Sequence[str], package_keys: Sequence[tupl
         ohai_time=_seconds(row.get("ohai_time")),
         policy_name=_text(row.get("policy_name")),
         reports_packages=bool(versions or any(row.get(key) for key in _WITNESSES)),
+        group=_text(row.get("group")),
     )
 
 

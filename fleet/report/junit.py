@@ -51,7 +51,7 @@ def of_state(outcome: Outcome) -> Check:
     state = outcome.record.state
     said = ". ".join(part.rstrip(".") for part in (outcome.record.error, outcome.todo) if part)
     if state.good:
-        return Check(f"state {state}", "passed")
+        return Check(f"state {state}", "passed", outcome.record.note or "")
     kinds = {State.SKIPPED: "skipped", State.UNREACHABLE: "error", State.UNKNOWN: "error", State.PENDING: "error"}
     return Check(f"state {state}", kinds.get(state, "failed"), said)
 

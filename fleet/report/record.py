@@ -46,7 +46,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A finished run: `cookbook` has name, version and sha256, `exit_code` is what the command ends with."""
+    """A finished run: `cookbook` has name, version and sha256, `exit_code` is what the command ends with.
+
+    `operator` is who ran it, user@host, `ticket` what they said it is for.
+    """
 
     run: str
     environment: str | None
@@ -57,14 +60,17 @@ class Run:
     finished: datetime
     exit_code: int
     outcomes: tuple[Outcome, ...] = field(default=())
+    operator: str | None = None
+    ticket: str | None = None
 
 
 def node_as_dict(record: NodeRecord) -> dict:
-    """Return a node's line of report.json: these keys, in this order, and no others."""
+    """Return a node's line of report.json: these keys, in this order, and no others but, where there is one, `note`."""
     values = dataclasses.asdict(record)
     found = {key: values[key] for key in NODE_KEYS}
     found["state"] = record.state.value
     found["seconds"] = round(record.seconds, 3)
+    found |= {"note": record.note} if record.note else {}
     for key in ("stale_before", "stale_after"):
         found[key] = [{name: process.get(name) for name in STALE_KEYS} for process in values[key]]
     return found
@@ -73,7 +79,8 @@ def node_as_dict(record: NodeRecord) -> dict:
 def run_as_dict(run: Run) -> dict:
     """Return the whole of report.json; times are UTC in ISO 8601, seconds are seconds."""
     return {
-        "run": run.run, "environment": run.environment, "query": run.query, "advisories": list(run.advisories),
+        "run": run.run, "operator": run.operator, "ticket": run.ticket, "environment": run.environment,
+        "query": run.query, "advisories": list(run.advisories),
         "cookbook": {key: run.cookbook.get(key) for key in ("name", "version", "sha256")},
         "started": utc(run.started), "finished": utc(run.finished), "exit_code": run.exit_code,
         "nodes": [node_as_dict(outcome.record) for outcome in run.outcomes],

@@ -1,12 +1,11 @@
 """`invoke nodes`: what the Chef server knows of the nodes; connects to none of them."""
 
-import math
 import sys
 import time
 
 from fleet.cli import verb
 from fleet.errors import SettingsError
-from fleet.text import clean
+from fleet.text import aged, aligned, clean
 from fleet.verbs import shared
 
 OWN = {"limit": "At most this many nodes, by name", "format": "table or json"}
@@ -33,11 +32,14 @@ def nodes(context, env=None, query=None, address_attribute=None, limit=None, pro
 
 
 def as_json(found) -> None:
-    """Print the nodes as a JSON list with the fields of fleet.node.Node."""
+    """Print the nodes as a JSON list with the fields of fleet.node.Node, but `group`, which no flag here asks for."""
     import dataclasses
     import json
 
-    json.dump([dataclasses.asdict(node) | {"packages": dict(node.packages)} for node in found], sys.stdout, indent=2)
+    said = [dataclasses.asdict(node) | {"packages": dict(node.packages)} for node in found]
+    for each in said:
+        del each["group"]
+    json.dump(said, sys.stdout, indent=2)
     print()
 
 
@@ -47,20 +49,7 @@ def as_table(found) -> None:
     for node in found:
         packages = " ".join(f"{name}={version}" for name, version in sorted(node.packages.items()))
         platform = f"{node.platform or '-'} {node.release or ''}".strip()
-        seen = age(node.ohai_time)
+        seen = aged(node.ohai_time, time.time())
         rows.append((node.name, node.environment, node.address or "-", platform, packages or "-", seen))
-    cells = [[clean(cell, 120) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(rows[0]))]
-    for row in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def age(ohai_time: float | None) -> str:
-    """Return how long ago a node last reported, in one unit."""
-    if ohai_time is None or not math.isfinite(ohai_time):
-        return "never"
-    seconds = max(0, int(time.time() - ohai_time))
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return f"{seconds} s ago"
+    for line in aligned(rows):
+        print(line)

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from fleet.cli import verb
-from fleet.plan import Plan
+from fleet.plan import Plan, course
+from fleet.settings import Settings
 from fleet.text import clean
 from fleet.verbs import shared
 
@@ -13,24 +14,28 @@ OWN = {
 }
 
 
-@verb(help=shared.WHOM | shared.WHAT | OWN, short=shared.short(shared.WHOM), iterable=["advisory"])
-def plan(context, env=None, query=None, advisory=None, address_attribute=None, limit=None, profile=None, full_run=False,
-         include_unknown=False):
+@verb(help=shared.WHOM | shared.WHICH | shared.WAVES | OWN, short=shared.short(shared.WHOM), iterable=["advisory"])
+def plan(context, env=None, query=None, advisory=None, latest=False, address_attribute=None, limit=None, profile=None,
+         full_run=False, include_unknown=False, waves=None, max_failures=None, max_unreachable=None, spread_by=None,
+         max_per_group=None):
     """
     Show what patch would do. Changes nothing: no file, no upload, no connection to a node.
 
     invoke plan --env production --advisory CVE-2014-0160
 
-    Shows the cookbook that would be pushed, pins and unpinned nodes that stand in its way, the canary and the rest with
-    what search data says of each, and the nodes that would be left out and why.
+    Shows the cookbook that would be pushed, pins and unpinned nodes that stand in its way, the waves and what would
+    stop them, the nodes of each with what search data says of them, and those that would be left out and why. A node
+    that turns out to need nothing gives its place in a wave to the next.
     """
     settings = shared.settings_of(context, {
-        "env": env, "query": query, "advisory": advisory, "address_attribute": address_attribute, "limit": limit,
-        "profile": profile, "full_run": full_run, "include_unknown": include_unknown,
+        "env": env, "query": query, "advisory": advisory, "latest": latest, "address_attribute": address_attribute,
+        "limit": limit, "profile": profile, "full_run": full_run, "include_unknown": include_unknown,
+        "waves": waves, "max_failures": max_failures, "max_unreachable": max_unreachable, "spread_by": spread_by,
+        "max_per_group": max_per_group,
     })
     advisories = shared.advisories_of(settings)
     with shared.shop(settings) as shop:
-        found = shared.nodes_of(shop.server, settings)
+        found = shared.nodes_of(shop.server, settings, advisories)
         from fleet import plan as planning
 
         made = planning.make(found, advisories, settings)
@@ -38,7 +43,7 @@ def plan(context, env=None, query=None, advisory=None, address_attribute=None, l
             print(line)
         for line in cookbook(shop, advisories, sorted({node.environment for node in made.asked})):
             print(line)
-    for line in waves(made):
+    for line in nodes(made, settings):
         print(line)
 
 
@@ -62,14 +67,16 @@ def cookbook(shop, advisories: Sequence, environments: Sequence[str]) -> Iterato
         yield "             pin the cookbook in their environments, or patch with --accept-unpinned"
 
 
-def waves(made: Plan) -> Iterator[str]:
+def nodes(made: Plan, settings: Settings) -> Iterator[str]:
     """Yield each node in the order it would be asked, then those left out, with what search data says of each."""
-    for number, node in enumerate(made.asked):
-        heading = "canary" if number == 0 else "then" if number == 1 else ""
-        verdict = made.verdicts[node.name]
-        described = f"{node.platform or 'platform unknown'} {node.release or ''}".strip()
-        said = f"{verdict.kind} as of its last chef-client run: {clean(verdict.reason)}"
-        yield f"{heading:12} {clean(node.name, 100)}  {clean(described, 60)}  {said}"
+    for wave in course(made, settings).waves:
+        heading = "canary" if wave.canary else f"wave {wave.number}"
+        for number, node in enumerate(wave.nodes):
+            verdict = made.verdicts[node.name]
+            described = f"{node.platform or 'platform unknown'} {node.release or ''}".strip()
+            group = f"  {clean(settings.spread_by, 60)} {clean(node.group or 'none', 60)}" if settings.spread_by else ""
+            said = f"{verdict.kind} as of its last chef-client run: {clean(verdict.reason)}"
+            yield f"{'' if number else heading:12} {clean(node.name, 100)}  {clean(described, 60)}{group}  {said}"
     for number, outcome in enumerate(made.left_out):
         record = outcome.record
         why = record.error or made.verdicts[record.name].reason

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fleet.errors import NoNodesError, SettingsError
 from fleet.node import Node
-from fleet.plan import Plan
+from fleet.plan import Plan, course
 from fleet.settings import EVERYWHERE, Settings, load, somebody_meant
 from fleet.text import clean
 
@@ -21,6 +21,9 @@ WHOM = {
     "profile": "Profile of ~/.chef/credentials",
 }
 WHAT = {"advisory": "A CVE, a name such as heartbleed, or a .toml file; may be repeated (default: invoke.yaml's)"}
+WHICH = WHAT | {
+    "latest": "In place of an advisory, before there is one: the newest that each node's repositories offer",
+}
 SSH = {
     "ssh_user": "User to log in as",
     "ssh_identity_file": "Private key file",
@@ -30,6 +33,15 @@ SSH = {
     "sudo": "Become root by sudo, which must not want a password",
     "concurrency": "Nodes at once (default 50)",
     "timeout": "Seconds a node may take in all (default 1800)",
+}
+WAVES = {
+    "waves": "How many nodes, or which share of them, are changed in all when each wave ends: 1,10%,50%,100%. `canary` "
+             "first is one of each platform release (default canary,10%,100%)",
+    "max_failures": "Failures that the whole rollout may have, not each wave, or their share of its nodes: 3 or 5% "
+                    "(default: none before the last wave, 5% in all)",
+    "max_unreachable": "Likewise, for nodes that were out of reach before anything was changed on them (default 5%)",
+    "spread_by": "Node attribute (zone, cluster, pool), dots between levels: nodes alike in it do not go down together",
+    "max_per_group": "With --spread-by: at most this many nodes at once that are alike in it (default 1)",
 }
 SHORT = {
     "ssh_user": "x", "ssh_identity_file": "i", "ssh_port": "p", "ssh_gateway": "G", "concurrency": "C",
@@ -58,9 +70,14 @@ def plain(value):
 
 
 def advisories_of(settings: Settings) -> list:
-    """Return the advisories asked for; raises SettingsError when none is named, AdvisoryError for a wrong one."""
+    """Return the advisories asked for, with --latest what stands in for one.
+
+    Raises SettingsError when none is named, AdvisoryError for a wrong one.
+    """
     from generator import advisory
 
+    if settings.latest:
+        return [advisory.latest()]
     if not settings.advisories:
         raise SettingsError("say which: --advisory CVE-2014-0160, or `advisories:` under styptic in invoke.yaml.")
     return advisory.load(settings.advisories)
@@ -97,16 +114,26 @@ def shop(settings: Settings) -> Iterator[Shop]:
         yield Shop(server, config)
 
 
-def nodes_of(server, settings: Settings) -> list[Node]:
-    """Return the nodes that are meant, sorted by name; raises NoNodesError when there is none."""
+def nodes_of(server, settings: Settings, advisories: Sequence = ()) -> list[Node]:
+    """Return the nodes that are meant, sorted by name, with the packages the advisories are about (none: OpenSSL's).
+
+    Raises NoNodesError when there is none, SettingsError when none has the attribute to spread by.
+    """
     from fleet.chef import search
 
     found = search.find_nodes(
         server, environment=settings.environment, query=settings.query, address_attribute=settings.address_attribute,
+        package_names=search.package_names(advisories) if advisories else search.OPENSSL_PACKAGES,
+        group_attribute=settings.spread_by,
     )
     if not found:
         raise NoNodesError(
             f"no node of {settings.whom} matched on {server.url}; `invoke nodes --env '*'` shows what there is."
+        )
+    if settings.spread_by and not any(node.group for node in found):
+        raise SettingsError(
+            f"--spread-by: none of {len(found)} nodes reported the attribute {clean(settings.spread_by)!r} as a text "
+            "or a number; `knife node show NAME -l` lists what one has."
         )
     return found
 
@@ -121,14 +148,17 @@ def told(context, **flags) -> tuple[Settings, list]:
 
 def heading(server, settings: Settings, made: Plan, advisories: Sequence) -> Iterator[str]:
     """Yield what a patch of this plan is about, a line each."""
-    first = f", first {clean(made.asked[0].name, 100)} alone" if made.asked else ""
     yield f"Chef server  {clean(server.url)}"
     yield f"whom         {clean(settings.whom)}"
     for number, each in enumerate(advisories):
         equipment = " (lab equipment)" if each.lab else ""
         yield f"{'' if number else 'advisories':12} {clean(each.id)}: {clean(each.title)}{equipment}"
-    yield f"nodes        {len(made.asked)} to connect to{first}; {len(made.left_out)} left out"
-    yield f"converge     {'whole run lists' if settings.full_run else 'recipe[openssl_patch] alone'}"
+    yield f"nodes        {len(made.asked)} to connect to; {len(made.left_out)} left out"
+    recipe = "whole run lists" if settings.full_run else "recipe[openssl_patch] alone"
+    yield f"converge     {recipe if settings.via == 'chef' else 'no: a shell script over SSH'}"
+    if made.asked:
+        for about, line in course(made, settings).said():
+            yield f"{about:12} {line}"
 
 
 def ask(server, settings: Settings, made: Plan, advisories: Sequence) -> None:

@@ -36,6 +36,7 @@ RESTLESS = ("dentry-state", "file-nr", "inode-", "aio-nr", "random", "ns_last_pi
 ASKED_FOR = {
     "table": "a row of services.toml on every kind of node", "rhel": "wants a node of Red Hat's kind",
     "packages": "a way in which an upgrade can go wrong", "cookbook": "the cookbook alone, run by run",
+    "faults": "a rollout with something broken",
     "targets": "the shell, Ansible and Salt targets on both kinds of node",
 }
 

@@ -63,7 +63,10 @@ def bad(operator):
     orphan = operator.sh("bad-orphan", ORPHAN).strip()
     operator.sh("bad-nginx", "echo 'no_such_directive;' >>/etc/nginx/nginx.conf")
     master = operator.master("bad-nginx")
-    done, nodes = operator.patch("--env", "bad", "--timeout", "25", "--run-lock-timeout", "1")
+    done, nodes = operator.patch(
+        "--env", "bad", "--timeout", "25", "--run-lock-timeout", "1", "--max-failures", "100%",
+        "--max-unreachable", "100%",
+    )
     yield {"done": done, "nodes": nodes, "orphan": orphan, "master": master}
     for name in (GOOD, *REST):
         lab.remove(name)

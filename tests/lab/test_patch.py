@@ -182,6 +182,6 @@ def test_a_full_run_converges_the_run_list_and_saves_what_it_found(operator, pat
     assert (done.returncode, nodes["web2"]["state"]) == (0, "patched"), done.stdout
     saved = operator.chef.get("/nodes/web2")
     assert saved["run_list"] == ["recipe[openssl_patch]"]
-    assert saved["normal"]["openssl_patch"]["last_run"]["status"] == "success"
-    assert saved["normal"]["openssl_patch"]["last_run"]["upgraded"] == ["nginx"]
+    assert saved["default"]["openssl_patch"]["last_run"]["status"] == "success"
+    assert saved["default"]["openssl_patch"]["last_run"]["upgraded"] == ["nginx"]
     operator.lab.reset("web2")

@@ -62,9 +62,10 @@ def test_plan_says_what_a_patch_would_do_and_changes_nothing(operator, watched):
     assert done.returncode == 0, done.stderr
     said = done.stdout
     assert "whom         verbs\nadvisories   LAB-VERBS: Lab equipment: " in said
-    assert "\nnodes        1 to connect to, first verbs-1 alone" in said
+    assert "\nnodes        1 to connect to; 0 left out\n" in said
     assert f"cookbook     {COOKBOOK} " in said
     assert ", would be uploaded\n" in said
+    assert "\nwaves        1: a canary: verbs-1\n" in said
     assert "canary       verbs-1  " in said
     assert " vulnerable as of its last chef-client run: " in said
 

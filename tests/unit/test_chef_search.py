@@ -180,6 +180,14 @@ def test_the_address_is_knifes(infra, attribute, knife, paths):
     assert f"address_{len(paths)}" not in keys
 
 
+def test_the_attribute_to_spread_by_comes_with_the_same_search(infra):
+    played, chef = infra(1)
+    search.find_nodes(chef, "production", group_attribute="ec2.placement_availability_zone")
+    assert [keys["group"] for _, keys in played.asked] == [["ec2", "placement_availability_zone"]]
+    search.find_nodes(chef, "production")
+    assert "group" not in played.asked[-1][1]
+
+
 ROW = {
     "name": "web1", "environment": "production", "platform": "debian", "release": "12", "ohai_time": 1.5, "os": "linux",
 }
@@ -193,6 +201,14 @@ RPM = {"epoch": "1", "version": "1.0.1e", "release": "16.el6"}
     ({"package_openssl": RPM}, {"packages": {"openssl": "1:1.0.1e-16.el6"}}),
     ({"package_openssl": {**RPM, "epoch": "(none)"}}, {"packages": {"openssl": "0:1.0.1e-16.el6"}}),
     ({"package_openssl": "3"}, {"packages": {}}), ({"package_openssl": {"version": None}}, {"packages": {}}),
+    ({"package_openssl": {**RPM, "versions": [RPM, {**RPM, "release": "15.el6"}, 7]}},
+     {"packages": {"openssl": "1:1.0.1e-15.el6"}}),
+    ({"package_openssl": {**RPM, "versions": "x"}}, {"packages": {"openssl": "1:1.0.1e-16.el6"}}),
+    ({"package_openssl": {"version": "1" * 10**6}}, {"packages": {"openssl": "1" * 1000}}),
+    ({"package_openssl": {"version": "3"}}, {"reports_packages": True}), ({}, {"reports_packages": False}),
+    ({"group": "zone-a"}, {"group": "zone-a"}), ({"group": 7}, {"group": "7"}), ({"group": ["a"]}, {"group": None}),
+    ({"group": True}, {"group": None}), ({}, {"group": None}),
+    ({"witness_rpm": "4.11.3"}, {"reports_packages": True, "packages": {}}),
     ({"platform": None}, {"platform": "linux"}), ({"platform": None, "os": None, "release": None}, {"platform": None}),
     ({"ohai_time": "x"}, {"ohai_time": None}), ({"ohai_time": 7}, {"ohai_time": 7.0}),
     *[({"ohai_time": odd}, {"ohai_time": None}) for odd in (10**400, -(10**400), 1e400, float("nan"), [], {})],
@@ -202,7 +218,7 @@ RPM = {"epoch": "1", "version": "1.0.1e", "release": "16.el6"}
 ])
 def test_a_row_becomes_a_node_whatever_it_holds(infra, changed, expected):
     _, chef = infra(1, rows=[{**ROW, **changed}])
-    (node,) = search.find_nodes(chef, package_names=("openssl",))
+    (node,) = search.find_nodes(chef, package_names=("openssl",), group_attribute="zone")
     assert node.name == "web1"
     assert {key: getattr(node, key) for key in expected} == expected
 

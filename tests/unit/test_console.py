@@ -82,6 +82,7 @@ def test_a_pipe_sees_one_line_a_node():
     stream = io.StringIO()
     shown = console.for_stream(stream)
     shown.begin(2)
+    shown.wave("wave 1 of 2: a canary")
     shown.step("web1", "converge")
     shown.ended(ended(
         packages_before={"libssl3": "3.0.15", "openssl": "3.0.17"}, actions=["restarted nginx"],
@@ -91,6 +92,7 @@ def test_a_pipe_sees_one_line_a_node():
     shown.ended(ended("web3", State.ALREADY_PATCHED, packages_after={"openssl": "3.0.17"}))
     shown.close()
     assert stream.getvalue() == (
+        "wave 1 of 2: a canary\n"
         "web1  patched  1.2 s  libssl1.1 absent -> 1.1.1w; libssl3 3.0.15 -> 3.0.17; restarted nginx\n"
         "web2  failed  1.2 s  chef-client ended with 1: no mirror\n"
         "web3  already_patched  1.2 s\n"
@@ -101,6 +103,7 @@ def test_quiet_leaves_all_to_the_conclusion():
     stream = io.StringIO()
     shown = console.for_stream(stream, quiet=True)
     shown.begin(1)
+    shown.wave("wave 1 of 2: a canary")
     shown.ended(ended())
     shown.close()
     assert stream.getvalue() == ""
@@ -149,7 +152,10 @@ def test_a_terminal_sees_a_table_a_bar_and_what_needs_a_person(terminal):
     shown = console.for_stream(terminal.stream)
     assert isinstance(shown, console.Live)
     shown.begin(4)
+    shown.wave("wave 1 of 2: a canary")
     shown.step("web1", "connect")
+    shown.step("web8", "look")
+    shown.step("web8", "")
     shown.step("web9", "converge")
     shown.live.refresh()
     shown.ended(ended("web1", actions=["restarted nginx"]))
@@ -158,6 +164,8 @@ def test_a_terminal_sees_a_table_a_bar_and_what_needs_a_person(terminal):
     shown.live.refresh()
     shown.close()
     plain = RICH.sub("", terminal.seen())
+    assert "wave 1 of 2: a canary\n" in plain
+    assert "web8" not in plain, "it waits for its wave"
     assert "web9  converge" in plain
     assert "restarted nginx" in plain
     assert "3/4" in plain
@@ -281,6 +289,13 @@ def test_what_may_have_leaked_is_told_where_a_node_was_patched():
     leaks, tight = SimpleNamespace(id="A-1", follow_up="reissue keys"), SimpleNamespace(id="A-2", follow_up=None)
     assert list(console.follow_up(rolled(ended()), [leaks, tight])) == ["A-1 may have leaked before: reissue keys."]
     assert list(console.follow_up(rolled(ended(state=State.ALREADY_PATCHED)), [leaks])) == []
+
+
+def test_what_has_to_be_known_of_a_good_node_is_told_with_it_and_at_the_end():
+    note = "no advisory says yet that it has the fix"
+    outcomes = [ended("web1", note=note), ended("web2", State.ALREADY_PATCHED, note=note), ended("web3")]
+    assert console.told(outcomes[1]) == note
+    assert list(console.follow_up(rolled(*outcomes), [])) == [f"2 of 3 nodes: {note}."]
 
 
 def test_every_state_has_its_place():

@@ -12,11 +12,11 @@ from fleet.errors import NodeError
 from fleet.text import clean
 
 RESULT = {
-    "format": 1, "status": "success", "error": None, "cookbook_version": "1.0.0", "node": "web1",
+    "format": 2, "status": "success", "error": None, "cookbook_version": "1.0.0", "node": "web1",
     "stale_before": [{"pid": "7", "kind": "service", "command": "nginx", "service": "nginx", "library": "/l.so"}],
     "reloaded": ["haproxy"], "upgraded": ["nginx"], "ended": ["nginx"], "restarted": ["apache2"],
     "reexecuted": True,
-    "not_touched": [{"service": "", "command": "kill 8"}],
+    "not_touched": [{"service": "", "command": "kill 8"}], "reboot": ["PID 1 is old"],
 }
 
 
@@ -58,23 +58,26 @@ def test_the_recipes_result_is_read():
     ]
     assert found.stale_before[0]["pid"] == 7
     assert found.not_touched == ({"service": None, "command": "kill 8"},)
+    assert found.reboot == ("PID 1 is old",)
     assert found.error is None
 
 
 def test_what_the_recipe_says_is_cleaned_and_bounded():
-    found = converge.result_of(result(error="\x1b[31m" + "x" * 10_000, restarted=["a\nb"] * 2000))
+    many = ["a\nb"] * 2000
+    found = converge.result_of(result(error="\x1b[31m" + "x" * 10_000, restarted=many, reboot=many))
     assert found.error.startswith("?[31mxxx")
     assert len(found.error) == 600
     assert found.restarted == ("a b",) * 1000
+    assert found.reboot == ("a b",) * 20
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        b"", b"[]", b"null", b"7", b"{", b"\xff\xfe", b"[" * 100_000, result(format=2), result(stale_before=7),
+        b"", b"[]", b"null", b"7", b"{", b"\xff\xfe", b"[" * 100_000, result(format=1), result(stale_before=7),
         result(stale_before="abc"), result(stale_before=[{}]), result(stale_before={"a": 1}), result(reloaded="nginx"),
         result(restarted=None), result(upgraded=None), result(ended=7), result(not_touched=["x"]),
-        result(not_touched=None), result(ended=[""]),
+        result(not_touched=None), result(reboot="yes"), result(reboot=None), result(ended=[""]),
         result().replace(b'"pid": "7"', b'"pid": 1e999'), result().replace(b'"pid": "7"', b'"pid": NaN'),
     ],
 )

@@ -36,6 +36,19 @@ def test_a_node_has_one_line_a_run(tmp_path):
         assert journal.database.execute("SELECT finished, exit_code FROM run").fetchall() == [(utc(NOW), 0)]
 
 
+def test_many_nodes_are_written_all_or_none(tmp_path):
+    with Journal(tmp_path / "j.db") as journal:
+        journal.begin("r1", {}, NOW)
+        journal.nodes("r1", [("web1", 0, "pending", {}), ("web2", 0, "pending", {})])
+        with pytest.raises(SettingsError, match="FOREIGN KEY constraint failed"):
+            journal.nodes("r2", [("web3", 0, "pending", {})])
+        with pytest.raises(ZeroDivisionError):
+            journal.nodes("r1", ((name, 0, "skipped", {} if name == "web1" else 1 / 0) for name in ("web1", "web2")))
+        assert journal.database.execute("SELECT name, state FROM node").fetchall() == [
+            ("web1", "pending"), ("web2", "pending"),
+        ]
+
+
 def test_only_its_owner_reads_it(tmp_path):
     path = tmp_path / "state" / "journal.db"
     Journal(path).close()

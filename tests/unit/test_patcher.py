@@ -6,12 +6,15 @@ from types import SimpleNamespace
 
 import pytest
 
+from fleet.errors import NotYetError
 from fleet.journal import Journal
+from fleet.line import Line
 from fleet.node import Node
 from fleet.patch import Patcher, Trip
 from fleet.rollout import Gate, begun
 from fleet.settings import Settings
 from fleet.ssh import Answer
+from fleet.waves import Wave
 
 NODE = Node("web1", "production", "192.0.2.1")
 DIFF = "".join(f"+ line {number} of somebody's recipe, {'long' * 100}\n" for number in range(50)).encode()
@@ -76,3 +79,21 @@ def test_an_interruption_stays_one_where_the_journal_cannot_be_written(journal):
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(interrupted())
+
+
+def test_a_node_whose_wave_has_not_begun_is_sent_back_and_says_so_in_the_journal(journal, monkeypatch):
+    told = []
+    taken = patcher(journal, Silent())
+    taken.tell = lambda *step: told.append(step)
+    line = Line([NODE])
+    line.begin(Wave(1, "nobody", 0, (), last=False))
+
+    async def go(trip):  # what a real node would come to after it was looked at
+        trip.turn()
+
+    monkeypatch.setattr(Trip, "go", go)
+    with pytest.raises(NotYetError):
+        asyncio.run(taken(NODE, Gate(line)))
+    steps = ["ask for a place in the wave", "wait for its wave"]
+    assert [name for _, name, _ in journal.steps("r1", "web1")] == steps
+    assert told == [("web1", steps[0]), ("web1", "")]

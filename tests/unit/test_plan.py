@@ -66,10 +66,16 @@ def test_a_release_that_no_row_speaks_of_as_a_whole_is_asked(platform, release, 
 
 @pytest.mark.parametrize(("platform", "release"), [("ubuntu", "10.04"), ("centos", "5.11"), ("redhat", "7.0")])
 def test_a_release_that_is_not_affected_is_left_out_and_is_good(platform, release):
-    found = made(node(platform=platform, release=release, packages=VULNERABLE))
+    package = {"redhat": "1:1.0.1e-34.el7", "centos": "0:0.9.8e-27.el5"}.get(platform, "0.9.8k-7ubuntu8")
+    found = made(node(platform=platform, release=release, packages={"openssl": package}))
     (outcome,) = found.left_out
     assert outcome.record.state is State.NOT_AFFECTED
     assert "does not affect" in found.verdicts["n1"].reason
+
+
+@pytest.mark.parametrize("version", ["1.0.1e-2+deb7u4", "1.0.1c-3ubuntu2.1~ppa1"])
+def test_a_release_that_is_not_affected_is_asked_where_a_package_is_none_of_its_own(version):
+    assert asked(node(platform="ubuntu", release="10.04", packages={"openssl": version})) == ["n1"]
 
 
 def test_a_release_is_asked_where_another_advisory_affects_it():
@@ -77,7 +83,7 @@ def test_a_release_is_asked_where_another_advisory_affects_it():
     assert asked(node(platform="ubuntu", release="10.04"), advisories=[*HEARTBLEED, another]) == ["n1"]
 
 
-@pytest.mark.parametrize("platform", ["windows", "mac_os_x", "freebsd", "Debian", "\x1b[2Jx"])
+@pytest.mark.parametrize("platform", ["windows", "mac_os_x", "freebsd", "alpine", "Debian", "\x1b[2Jx"])
 def test_a_platform_the_cookbook_does_not_patch_is_skipped_with_the_reason(platform):
     outcome = left_out(node(platform=platform, release="10.0"))
     assert outcome.record.state is State.SKIPPED
@@ -111,7 +117,7 @@ def test_a_node_without_an_address_is_unreachable(address):
 
 
 def test_what_is_not_affected_needs_no_address_and_no_policy():
-    spared = node(platform="ubuntu", release="10.04", address=None, policy_name="web")
+    spared = node(platform="ubuntu", release="10.04", address=None, policy_name="web", packages={})
     assert left_out(spared).record.state is State.NOT_AFFECTED
 
 

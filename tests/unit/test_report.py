@@ -30,16 +30,19 @@ def node(name="web1", state=State.PATCHED, **values):
 def run(*outcomes, code=0):
     query = "chef_environment:production"
     finished = STARTED + timedelta(seconds=9)
-    return Run("r1", "production", query, ("CVE-2014-0160",), COOKBOOK, STARTED, finished, code, outcomes)
+    who = ("ops@admin", "OPS-7")
+    return Run("r1", "production", query, ("CVE-2014-0160",), COOKBOOK, STARTED, finished, code, outcomes, *who)
 
 
 def test_report_json_has_exactly_its_keys(tmp_path):
     path = report_json.write(run(Outcome(node(stale_before=[STALE], actions=["restarted nginx"]))), tmp_path / "new")
     found = json.loads(path.read_text())
     assert list(found) == [
-        "run", "environment", "query", "advisories", "cookbook", "started", "finished", "exit_code", "nodes",
+        "run", "operator", "ticket", "environment", "query", "advisories", "cookbook", "started", "finished",
+        "exit_code", "nodes",
     ]
     assert found["started"] == "2026-01-02T03:04:05.000Z"
+    assert (found["operator"], found["ticket"]) == ("ops@admin", "OPS-7")
     assert found["cookbook"] == COOKBOOK
     assert found["nodes"] == [{
         "name": "web1", "address": "192.0.2.1", "environment": "production", "platform": "debian", "release": "12.5",
@@ -48,6 +51,14 @@ def test_report_json_has_exactly_its_keys(tmp_path):
         "actions": ["restarted nginx"], "seconds": 1.235, "error": None,
     }]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_what_has_to_be_known_of_a_good_end_is_in_both(tmp_path):
+    outcome = Outcome(node(note="nobody says that it has the fix"))
+    found = json.loads(report_json.write(run(outcome), tmp_path).read_text())["nodes"][0]
+    assert (found["note"], list(found)[:-1]) == ("nobody says that it has the fix", list(record.NODE_KEYS))
+    case = suites(outcome, tmp_path=tmp_path)[0][0]
+    assert (case.get("name"), case.findtext("system-out")) == ("state patched", "nobody says that it has the fix")
 
 
 def test_a_report_is_whole_or_the_old_one(tmp_path, monkeypatch):

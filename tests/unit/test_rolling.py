@@ -24,6 +24,7 @@ from fleet.settings import Settings
 from fleet.ssh import Connections, SshSettings
 from fleet.verbs import patch as patching
 from fleet.verbs import rolling
+from fleet.waves import Amount
 from generator import advisory
 
 ROOT = Path(__file__).parents[2]
@@ -57,23 +58,27 @@ def rolled(port, asked=("n1",), report=None, pushed=PUSHED, **settings):
 
 
 def test_a_fleet_out_of_reach(nobody, state, tmp_path, capsys):
-    assert rolled(nobody, ("n1", "n2", "n3", "n4"), tmp_path / "report") == 3
+    most = {"max_unreachable": Amount(50, True)}
+    assert rolled(nobody, ("n1", "n2", "n3", "n4", "n5", "n6"), tmp_path / "report", **most) == 3
     lines = capsys.readouterr().out.splitlines()
+    assert lines.pop(1) == "wave 1 of 2: a canary"
     assert [line.split()[:2] for line in lines[:5]] == [
         ["win1", "skipped"], ["n1", "unreachable"], ["n2", "unreachable"], ["n3", "unreachable"], ["n4", "skipped"],
     ]
-    assert lines[5].startswith("Stopped: none of the first 3 nodes could be reached; 2 of 5 nodes of production left")
+    assert lines[7].startswith("Stopped: none of the first 3 nodes could be reached; 4 of 7 nodes of production left")
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert (report["exit_code"], report["query"]) == (3, "chef_environment:production")
     assert report["cookbook"] == {"name": "openssl_patch", "version": "1.0.0", "sha256": "00"}
     assert {node["name"]: (node["state"], node["wave"]) for node in report["nodes"]} == {
         "n1": ("unreachable", 0), "n2": ("unreachable", 0), "n3": ("unreachable", 0), "n4": ("skipped", 0),
-        "win1": ("skipped", 0),
+        "n5": ("skipped", 0), "n6": ("skipped", 0), "win1": ("skipped", 0),
     }
     assert (tmp_path / "report" / "junit.xml").stat().st_size > 0
     with Journal(state) as journal:
         assert journal.database.execute("SELECT exit_code FROM run").fetchall() == [(3,)]
         assert [name for _, name, _ in journal.steps(report["run"], "n1")] == ["connect"]
+        run_steps = [(name, detail) for node, name, detail in journal.steps(report["run"]) if node is None]
+    assert run_steps == [("wave", {"number": 1, "until": 1, "title": "a canary"})]
 
 
 def test_verify_asks_everybody_at_once(nobody, state, capsys):
@@ -200,12 +205,16 @@ def test_an_interruption_leaves_a_report_and_says_who_was_under_way(state, tmp_p
                 if locked:
                     other.execute("BEGIN IMMEDIATE")
                 run.send_signal(signal.SIGINT)
+                first = run.stderr.readline().decode()
+                run.send_signal(signal.SIGINT)
                 out, err = run.communicate(timeout=60)
     assert run.returncode == 130
+    assert first == "styptic: Ctrl-C: the node under way is finished and no more are begun; once more stops now.\n"
     *troubles, last = err.decode().splitlines()
     assert last == "styptic: interrupted; what was already sent to a node may still be running there."
     assert ["another Styptic is writing" in trouble for trouble in troubles] == [True] * locked
     assert out.decode().splitlines() == [
+        "wave 1 of 2: a canary",
         "production: 2 of 2 nodes are not good (2 pending).",
         "  n1 (pending): interrupted on its way; see what it is at",
         "  n2 (pending): not reached",

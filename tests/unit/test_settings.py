@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from fleet.errors import SettingsError
 from fleet.settings import FLAGS_ONLY, KNOWN, NUMBERS, SWITCHES, WEEK, Settings, load, somebody_meant
+from fleet.verbs import shared
+from fleet.waves import Amount
 
 
 def refused(flags, configured=None) -> str:
@@ -81,12 +83,24 @@ def test_what_decides_whom_and_whether_is_said_each_time(name):
         ({"limit": "9" * 5000}, "--limit must be a whole number of at least 1, not '999"),
         ({"ssh_port": "70000"}, "--ssh-port must be a whole number from 1 to 65535, not '70000'."),
         ({"run_lock_timeout": "-1"}, "--run-lock-timeout must be a whole number from 0 to 604800, not '-1'."),
+        ({"max_age": "2w"}, "--max-age must be seconds, or a number with a unit (90min, 24h, 7d), not '2w'."),
+        ({"max_age": "0"}, "--max-age must be seconds, or a number with a unit (90min, 24h, 7d), not '0'."),
+        ({"max_age": "-1h"}, "--max-age must be seconds, or a number with a unit (90min, 24h, 7d), not '-1h'."),
+        ({"max_age": "1.5h"}, "--max-age must be seconds, or a number with a unit (90min, 24h, 7d), not '1.5h'."),
         ({"env": ""}, "--env wants a value, not ''."),
         ({"env": "--yes"}, "--env wants a value, not '--yes'."),
         ({"query": " "}, "--query wants a value, not ''."),
         ({"report": ""}, "--report wants a value, not ''."),
         ({"report": "~nobody-of-that-name/r"}, "--report: '~nobody-of-that-name/r' names the home of a user there is"),
         ({"advisory": [""]}, "--advisory must be a list of advisory names or files."),
+        ({"waves": ""}, "--waves, each of it but a first `canary`, must be a number of nodes or a share of them"),
+        ({"waves": "50%,10%"}, "--waves must grow from wave to wave"),
+        ({"max_failures": "-1"}, "--max-failures must be a number of nodes or a share of them (3, 5%), not '-1'."),
+        ({"max_unreachable": "101%"}, "--max-unreachable must be a number of nodes or a share of them"),
+        ({"pause": "0"}, "--pause must be seconds, or a number with a unit (90min, 24h, 7d), not '0'."),
+        ({"spread_by": ""}, "--spread-by wants a value, not ''."),
+        ({"max_per_group": "0", "spread_by": "zone"}, "--max-per-group must be a whole number of at least 1, not '0'."),
+        ({"max_per_group": "2"}, "--max-per-group is about groups: say with --spread-by which attribute makes them."),
         ({"env": "a b"}, "--env: 'a b' is not the name of a Chef environment."),
         ({"env": "$(id)"}, "--env: '$(id)' is not the name of a Chef environment."),
         ({"env": "**"}, "--env: '**' is not the name of a Chef environment."),
@@ -132,6 +146,16 @@ def test_values_come_in_their_own_types(monkeypatch):
     assert load({"timeout": WEEK}).timeout == WEEK
 
 
+def test_waves_and_what_stops_them_come_from_flags_and_from_invoke_yaml():
+    flags = {"waves": "1,10%", "max_failures": "0", "pause": "10min"}
+    found = load(flags, {"max_failures": "3%", "max_unreachable": 2})
+    assert (found.waves, found.pause) == ((Amount(1), Amount(10, True)), 600)
+    assert (found.max_failures, found.max_unreachable) == (Amount(0), Amount(2))
+    found = load({}, {"waves": ["canary", 5, "50%"], "confirm": True, "spread_by": "ec2.zone", "max_per_group": 2})
+    assert (found.waves, found.confirm) == ((None, Amount(5), Amount(50, True)), True)
+    assert (found.spread_by, found.max_per_group) == ("ec2.zone", 2)
+
+
 def test_flags_replace_the_configured_advisories():
     assert load({"advisory": ["mine.toml"]}, {"advisories": ["CVE-2014-0160"]}).advisories == ("mine.toml",)
 
@@ -156,8 +180,25 @@ def test_nobody_meant_is_an_error():
         somebody_meant(Settings())
 
 
+def test_day_zero_takes_the_place_of_advisories():
+    found = load({"latest": True}, {"advisories": ["CVE-2014-0160"]})
+    assert found.latest
+    assert [each.id for each in shared.advisories_of(found)] == ["latest"]
+    with pytest.raises(SettingsError, match="--latest is for before there is an advisory: give it, or --advisory"):
+        load({"latest": True, "advisory": ["CVE-2014-0160"]})
+    with pytest.raises(SettingsError, match=r"styptic\.latest is no setting: give --latest each time"):
+        load({}, {"latest": True})
+
+
 def test_every_setting_has_one_kind():
     kinds = [set(NUMBERS), SWITCHES]
     assert set.intersection(*kinds) == set()
     for name in set.union(*kinds):
         assert hasattr(Settings(), name)
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("90", 90), ("5min", 300), ("24h", 86_400), ("7 d", 604_800), (60, 60)])
+def test_an_age_may_have_a_unit(said, seconds):
+    assert load({"max_age": said}).max_age == seconds
+    assert load({}, {"max_age": said}).max_age == seconds
+    assert load({}).max_age == 86_400

@@ -8,6 +8,7 @@ import select
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ import pytest
 from invoke import Collection, Config, Context, Program
 from invoke.parser import Parser
 
+from fleet.chef import search
 from fleet.errors import SettingsError
 from fleet.node import Node, State
 from fleet.plan import Plan
@@ -81,7 +83,9 @@ def test_what_is_agreed_to_is_shown(answered):
     for line in (
         "Chef server  https://chef.example/organizations/ops", "whom         production",
         "advisories   CVE-2014-0160: Heartbleed: a TLS heartbeat makes OpenSSL send back memory of its process",
-        "nodes        2 to connect to, first web1 alone; 1 left out", "converge     whole run lists",
+        "nodes        2 to connect to; 1 left out", "waves        1: a canary: web1\r\n             2: the rest",
+        "stopped by   one failure before the last wave, more than 5% (1) in the whole rollout, or more",
+        "converge     whole run lists",
         "Patch them? Type yes to go on: ",
     ):
         assert line in seen
@@ -90,7 +94,7 @@ def test_what_is_agreed_to_is_shown(answered):
 def test_a_hostile_node_is_shown_harmless(answered):
     hostile = Node("\x1b[2J\u202e" + "x" * 100_000, "production", "192.0.2.1")
     seen = answered(b"yes\n", PRODUCTION, Plan((hostile,), (), {}))
-    assert "first ?[2J?xxx" in seen
+    assert "1: a canary: ?[2J?xxx" in seen
     assert len(seen) < 2000
 
 
@@ -141,6 +145,15 @@ def test_advisories_are_those_named():
         shared.advisories_of(Settings())
     with pytest.raises(AdvisoryError, match="CVE-2014-0160 or heartbleed"):
         shared.advisories_of(Settings(advisories=("heartbled",)))
+
+
+def test_an_attribute_that_no_node_has_is_no_way_to_spread_them(monkeypatch):
+    found = [*NODES]
+    monkeypatch.setattr(search, "find_nodes", lambda *_, **asked: found if asked["group_attribute"] == "a.b" else [])
+    with pytest.raises(SettingsError, match=r"^--spread-by: none of 2 nodes reported the attribute 'a\.b' as"):
+        shared.nodes_of(SERVER, Settings(env="production", spread_by="a.b"))
+    found[0] = replace(NODES[0], group="zone-a")
+    assert shared.nodes_of(SERVER, Settings(env="production", spread_by="a.b")) == found
 
 
 def test_the_reports_directory_is_made_before_anything_else(tmp_path):

@@ -18,9 +18,11 @@ from fleet.look import Served
 from fleet.node import Node
 from fleet.ssh import Answer
 from fleet.verify import Verifier
+from generator import advisory
 
+XZ = Path(verify.ROOT / "tests/data/advisories/CVE-2024-3094.toml")
 NODE = Node("web1,--hosts=evil", "production", "192.0.2.1")
-HEARTBLEED = SimpleNamespace(path=Path(verify.ROOT / "generator/advisories/CVE-2014-0160.toml"))
+HEARTBLEED = SimpleNamespace(path=Path(verify.ROOT / "generator/advisories/CVE-2014-0160.toml"), latest=False)
 
 
 class Here:
@@ -55,16 +57,16 @@ def said(
         "styptic-check 1", f"uid\t{uid}", "clock\t1000000", "up\t5000.5", f"os\t{os_release}",
         *(f"package\t{manager}\t{package}\tinstall ok installed" for package in packages), f"packages\t{manager}",
         *lines,
-        "styptic-probe 2", *(f"stale\t{each}" for each in stale), "unread\t0", "end", "",
+        "styptic-probe 3", *(f"stale\t{each}" for each in stale), "unread\t0", "end", "",
     ])
 
 
-def proven(connection, tls=(), services=(), advisories=(HEARTBLEED,)):
+def proven(connection, tls=(), services=(), advisories=(HEARTBLEED,), strict=False, whose=()):
     """The checks of one node by name."""
 
     async def proving():
-        async with Verifier(advisories) as verifier:
-            return await verifier.prove(NODE, connection, Served(tuple(tls), tuple(services)))
+        async with Verifier(advisories, strict) as verifier:
+            return await verifier.prove(NODE, connection, Served(tuple(tls), tuple(services), tuple(whose)))
 
     checks = asyncio.run(proving(), debug=True)
     found = {check.name: check for check in checks}
@@ -81,6 +83,7 @@ def test_this_machine_is_asked_and_nothing_reaches_the_terminal(capfd):
     checks = proven(connection)
     assert set(checks) == {
         "packages_are_fixed[CVE-2014-0160]", "no_service_runs_the_old_library", "init_does_not_run_the_old_library",
+        "no_login_runs_the_old_library", "no_reboot_is_owed",
         "no_container_runs_the_old_library", "no_other_process_runs_the_old_library", "no_service_died",
         "copies_that_no_package_mends_are_listed", "every_process_could_be_looked_into",
         "tls_is_answered[none]", "services_run[none]",
@@ -117,6 +120,22 @@ def test_what_no_advisory_speaks_of_is_skipped_with_the_reason():
     assert "haiku" in check.message
 
 
+def test_another_librarys_advisory_asks_for_its_packages_on_a_debian_that_is_not_released_yet():
+    for version, outcome in (("5.6.1-1", "failed"), ("5.6.1+really5.4.5-1", "passed")):
+        node = said("debian\ttrixie/sid", os_release="debian\t", packages=(f"liblzma5\t{version}", "openssl\t1.0.1e-1"))
+        check = proven(Saying(node), advisories=[advisory.read(XZ)])["packages_are_fixed[CVE-2024-3094]"]
+        assert check.outcome == outcome, check.message
+
+
+@pytest.mark.parametrize(("candidate", "age", "outcome"), [
+    ("1.0.1e-2+deb7u5", 60, "passed"), ("1.0.1e-2+deb7u6", 60, "failed"), ("1.0.1e-2+deb7u5", 10**6, "skipped"),
+])
+def test_on_day_zero_a_package_has_to_be_the_newest_on_offer(candidate, age, outcome):
+    node = said("offer\tapt\topenssl:", f"offer\tapt\t  Candidate: {candidate}", f"lists\t1000000\t{1000000 + age}")
+    checks = proven(Saying(node), advisories=[advisory.latest()])
+    assert checks["packages_are_fixed[latest]"].outcome == outcome, checks
+
+
 def test_a_red_hat_is_known_by_its_release_file():
     package = "openssl\t(none):1.0.1e-16.el6_5.4"
     node = said("redhat\tCentOS release 6.5 (Final)", os_release="\t", packages=(package,), manager="rpm")
@@ -138,6 +157,21 @@ def test_a_stale_process_fails_by_its_kind():
         f"4f66ad9a0b2e (pid 5) still run the old {library}: rebuild the container's image, or restart it"
     )
     assert len(messages) == 4, "logins and who asks are nobody's fault"
+
+
+def test_a_login_is_listed_and_fails_its_node_only_if_told_to():
+    connection = Saying(said(stale=["5\tsession\t\troot\t/lib/libssl.so.3\t\t\t(sd-pam)"]))
+    name, sentence = "no_login_runs_the_old_library", "(sd-pam) (pid 5) still run the old /lib/libssl.so.3: have"
+    lenient = proven(connection)
+    assert (lenient[name].outcome, failed(lenient)) == ("skipped", {})
+    assert lenient[name].message.startswith(sentence)
+    assert failed(proven(connection, strict=True))[name].startswith(sentence)
+
+
+def test_a_reboot_that_is_owed_fails_its_node():
+    lines = "reboot\tinit\tPID 1 is old\nreboot\tasked\tthe node says so\n"
+    messages = failed(proven(Saying(said().replace("unread\t0", f"{lines}unread\t0"))))
+    assert messages == {"no_reboot_is_owed": "only a reboot helps: PID 1 is old"}
 
 
 def test_copies_that_no_package_mends_are_listed_and_not_judged():
@@ -169,7 +203,7 @@ def test_an_init_script_says_whether_its_service_died(status, dead):
 
 def test_a_login_that_is_not_roots_proves_nothing():
     messages = failed(proven(Saying(said(uid=1000))))
-    assert len(messages) == 8
+    assert len(messages) == 10
     assert all("give --sudo" in message for message in messages.values())
 
 
@@ -198,13 +232,17 @@ def test_tls_is_asked_on_the_ports_that_answered_before():
         async def run(self, argv, **options):
             if "TLS_PORTS" in argv[2]:
                 assert shlex.split(argv[2])[2].startswith("TLS_PORTS='443 8443'\n")
-                return Answer(0, b"styptic-tls 2\ntls\t127.0.0.1\t443\t*\nend\n", b"", False)
+                return Answer(0, b"styptic-tls 3\ntls\t127.0.0.1\t443\t*\tnginx\nend\n", b"", False)
             return await super().run(argv, **options)
 
     checks = proven(Answering(said()), (8443, 443))
     assert checks["tls_is_answered[443]"].outcome == "passed"
     assert failed(checks) == {"tls_is_answered[8443]": "nothing answers a TLS handshake on port 8443: see whether its "
                               "service runs"}
+    checks = proven(Answering(said()), (8443, 443), whose=[(8443, "stunnel4")])
+    assert failed(checks)["tls_is_answered[8443]"].startswith(
+        "nothing answers a TLS handshake on port 8443, where stunnel4 did before: see"
+    )
 
 
 def test_services_that_ran_before_must_run():
@@ -221,7 +259,7 @@ def test_services_that_ran_before_must_run():
 
 def test_where_no_check_could_run_nothing_is_proven(tmp_path):
     with pytest.raises(NodeError, match=r"its checks could not run: pytest ended with 4: .*nowhere\.toml"):
-        proven(Saying(said()), advisories=[SimpleNamespace(path=tmp_path / "nowhere.toml")])
+        proven(Saying(said()), advisories=[SimpleNamespace(path=tmp_path / "nowhere.toml", latest=False)])
 
 
 def test_a_run_of_skips_alone_is_no_pass(monkeypatch):
@@ -271,7 +309,7 @@ def test_a_process_that_dies_fails_its_node_alone():
                 await verifier.prove(NODE, killing)
             return await verifier.prove(NODE, Saying(said()))
 
-    assert len(asyncio.run(proving(), debug=True)) == 10
+    assert len(asyncio.run(proving(), debug=True)) == 12
 
 
 class Hanging:
@@ -295,7 +333,7 @@ def test_checks_that_hang_fail_their_node_alone(monkeypatch):
             monkeypatch.setattr(verify, "SECONDS", 60)
             return await verifier.prove(NODE, Saying(said()))
 
-    assert len(asyncio.run(proving(), debug=True)) == 10
+    assert len(asyncio.run(proving(), debug=True)) == 12
 
 
 def test_an_interrupted_proof_leaves_no_process():

@@ -1,0 +1,215 @@
+"""The lock on an environment, on a server that answers as a test tells it to; tests/lab/test_lock.py has a real one."""
+
+import json
+import os
+
+import pytest
+from invoke import Config, Context
+
+from fleet import who
+from fleet.chef import lock
+from fleet.chef.config import ChefConfig
+from fleet.chef.lock import Holder
+from fleet.chef.server import ChefServer
+from fleet.errors import LockedError, LockError, ServerUnreachableError
+from fleet.settings import Settings
+from fleet.verbs import shared
+from fleet.verbs import unlock as verbs
+
+SINCE = "2026-01-02T03:04:05Z"
+OURS = Holder("production", "ada", "admin1", "ops", SINCE, "r1", "OPS-7", {"pid": 7})
+THEIRS = Holder("production", "bob", "laptop", "bob", SINCE, "r2")
+
+
+class Bags:
+    """A Chef server's data bags; `refuse` maps a method and path to a status, `lose` those whose answer is lost."""
+
+    def __init__(self, answer):
+        self.answer, self.bags, self.refuse, self.lose = answer, {}, {}, set()
+
+    def __call__(self, request):
+        asked = (request.method, request.path)
+        if asked in self.refuse:
+            return self.answer(self.refuse[asked], b'{"error": ["missing create permission"]}')
+        status, body = self.done(*asked, request.body)
+        if asked in self.lose:
+            return self.answer(0)
+        return self.answer(status, json.dumps(body).encode())
+
+    def done(self, method, path, body):
+        _, _, bag, item = (*path.split("/"), None, None)[:4]
+        sent = json.loads(body or b"{}")
+        if bag is None or (bag not in self.bags):
+            if method == "POST" and bag is None:
+                return 201, {"uri": self.bags.setdefault(sent["name"], {}) and ""}
+            return 404, {"error": ["no such bag"]}
+        items = self.bags[bag]
+        if method == "POST":
+            known = sent["id"] in items
+            items.setdefault(sent["id"], sent)
+            return (409, {"error": ["there"]}) if known else (201, sent)
+        if item not in items:
+            return 404, {"error": ["no such item"]}
+        return 200, items.pop(item) if method == "DELETE" else items[item]
+
+
+@pytest.fixture
+def bags(answer):
+    return Bags(answer)
+
+
+@pytest.fixture
+def chef(serve, bags, pem):
+    with ChefServer(ChefConfig(serve(bags).url, "ops", pem), pause=lambda _: None) as chef:
+        yield chef
+
+
+ITEM = ("POST", f"/data/{lock.BAG}")
+
+
+def test_it_is_held_while_the_block_runs_and_no_longer(chef, bags):
+    with lock.held(chef, [OURS], pytest.fail):
+        assert lock.read(chef, "production") == OURS
+    assert bags.bags == {lock.BAG: {}}
+
+
+def test_it_is_given_back_however_the_block_ends(chef, bags):
+    with pytest.raises(KeyboardInterrupt), lock.held(chef, [OURS], pytest.fail):
+        raise KeyboardInterrupt
+    assert bags.bags == {lock.BAG: {}}
+
+
+def test_a_second_operator_is_told_whose_it_is_and_what_to_do(chef):
+    lock.take(chef, OURS)
+    with pytest.raises(LockedError) as refused, lock.held(chef, [THEIRS], pytest.fail):
+        pytest.fail("both hold it")
+    said = str(refused.value)
+    assert said.startswith(f"production is being patched by ada@admin1 (Chef client ops, ticket OPS-7) since {SINCE} (")
+    assert said.endswith(
+        "run r1; nothing was changed: wait until that run has ended (`invoke status` on admin1), or, if it is dead, "
+        "break its lock with `invoke unlock --env production`."
+    )
+    assert refused.value.exit_code == 3
+    assert lock.read(chef, "production") == OURS
+
+
+def test_all_or_none(chef, bags):
+    lock.take(chef, THEIRS)
+    first = Holder("a", "ada", "admin1", "ops", SINCE, "r1")
+    with pytest.raises(LockedError), lock.held(chef, [first, OURS], pytest.fail):
+        pytest.fail("one is another's")
+    assert list(bags.bags[lock.BAG]) == ["production"]
+
+
+@pytest.mark.parametrize("asked", [ITEM, ("POST", "/data")])
+def test_a_server_that_refuses_is_one_sentence_with_the_way_round_it(chef, bags, asked):
+    bags.refuse[asked] = 403
+    said = r"does not allow 'ops' to .*missing create permission; the lock .* --no-lock"
+    with pytest.raises(LockError, match=said), lock.held(chef, [OURS], pytest.fail):
+        pytest.fail("nothing is held")
+
+
+def test_a_lost_answer_is_no_lost_lock(chef, bags):
+    bags.bags[lock.BAG] = {}
+    bags.lose.add(ITEM)
+    with lock.held(chef, [OURS], pytest.fail):
+        assert lock.read(chef, "production").run == "r1"
+    assert bags.bags == {lock.BAG: {}}
+
+
+def test_a_lost_answer_for_another_ones_lock_stays_an_error(chef, bags):
+    lock.take(chef, THEIRS)
+    bags.lose.add(ITEM)
+    with pytest.raises(ServerUnreachableError):
+        lock.take(chef, OURS)
+    assert lock.read(chef, "production").run == "r2"
+
+
+def test_a_lock_that_was_broken_meanwhile_is_told_and_the_other_ones_left(chef):
+    told = []
+    with lock.held(chef, [OURS], told.append):
+        lock.release(chef, OURS)
+        lock.take(chef, THEIRS)
+    assert told == ["the lock on production was broken while this run held it: see that nobody patched it meanwhile."]
+    assert lock.read(chef, "production").run == "r2"
+
+
+def test_a_lock_that_cannot_be_given_back_is_told(chef, bags):
+    told = []
+    with lock.held(chef, [OURS], told.append):
+        bags.refuse["DELETE", f"/data/{lock.BAG}/production"] = 500
+    (sentence,) = told
+    assert sentence.startswith("the lock on production may still stand, break it with `invoke unlock --env production`")
+
+
+@pytest.mark.parametrize("item", [{"id": "production"}, {"owner": ["\x1b[2J"], "run": 7, "process": [], "since": 9e99}])
+def test_whatever_the_item_holds_it_is_a_lock(chef, bags, item):
+    bags.bags[lock.BAG] = {"production": item}
+    with pytest.raises(LockedError) as refused:
+        lock.take(chef, OURS)
+    assert str(refused.value).isprintable()
+
+
+@pytest.fixture
+def knife(serve, bags, pem, tmp_path, monkeypatch):
+    """The same server, as knife's settings lead to it."""
+    (tmp_path / "ops.pem").write_text(pem)
+    (tmp_path / "config.rb").write_text(
+        f"chef_server_url '{serve(bags).url}'\nnode_name 'ops'\nclient_key '{tmp_path}/ops.pem'\n"
+    )
+    monkeypatch.setenv("KNIFE_HOME", str(tmp_path))
+    return bags
+
+
+def unlocked(**flags):
+    """Run the verb; return its exit code."""
+    try:
+        verbs.unlock(Context(Config()), **{"env": "production"} | flags)
+    except SystemExit as ended:
+        return ended.code
+    return 0
+
+
+def test_unlock_says_whose_it_breaks(knife, chef, capsys):
+    lock.take(chef, OURS)
+    assert unlocked() == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("production is locked by ada@admin1 (Chef client ops, ticket OPS-7) since ")
+    assert "no terminal to ask at, so the lock stands" in err
+    assert lock.read(chef, "production") == OURS
+    assert unlocked(yes=True) == 0
+    assert capsys.readouterr().out.endswith("production is not locked any more; run r1 must not go on.\n")
+    assert knife.bags == {lock.BAG: {}}
+    assert unlocked() == 0
+    assert capsys.readouterr().out == "production is not locked.\n"
+
+
+def test_the_lock_of_a_run_that_is_alive_here_is_not_broken(knife, chef, capsys):
+    lock.take(chef, Holder("production", "ada", who.host(), "ops", SINCE, "r1", None, who.process()))
+    assert unlocked(yes=True) == 1
+    assert f"alive on this machine, as process {os.getpid()}: interrupt it" in capsys.readouterr().err
+    assert lock.read(chef, "production").run == "r1"
+
+
+def test_patch_holds_each_environment_it_connects_to_for_its_run(knife, chef):
+    settings = Settings(env="*", ticket="OPS-7")
+    with shared.shop(settings) as shop, verbs.locked(shop, settings, {"staging", "production"}, "r1"):
+        assert list(knife.bags[lock.BAG]) == ["production", "staging"]
+        holder = lock.read(chef, "staging")
+        assert (holder.owner, holder.host, holder.client, holder.run, holder.ticket) == (
+            who.user(), who.host(), "ops", "r1", "OPS-7",
+        )
+        assert who.runs(holder.process, holder.host)
+    assert knife.bags == {lock.BAG: {}}
+
+
+def test_without_a_lock_the_server_is_not_asked(knife):
+    settings = Settings(env="production", no_lock=True)
+    with shared.shop(settings) as shop, verbs.locked(shop, settings, {"production"}, "r1"):
+        assert knife.bags == {}
+
+
+@pytest.mark.parametrize("environment", [None, "*"])
+def test_unlock_wants_one_environment(knife, capsys, environment):
+    assert unlocked(env=environment, yes=True) == 1
+    assert "say which environment" in capsys.readouterr().err

@@ -69,6 +69,7 @@ def test_a_wrapper_has_its_own_way_and_the_default_recipe_the_rest(alone):
     nginx = alone.operator.master(NODE)
     said = alone.run("wrapper")
     assert said.count(REFRESH) == 1
+    assert said.count("reload service service[ssh (openssl_patch)]") == 1
     found = alone.result()
     assert (found["reloaded"], found["upgraded"], found["restarted"]) == (["ssh"], [], ["nginx"])
     assert found["packages_before"] != found["packages_after"]

@@ -278,6 +278,30 @@ def test_a_mirror_of_rpms_that_is_down_leaves_the_node_as_it_was(operator, dnf, 
 
 
 @pytest.mark.packages
+def test_what_a_mirror_has_since_a_moment_ago_is_found(operator, dnf, converge):
+    index = f"rm -r {rhel.REPOSITORY}/repodata; createrepo_c -q {rhel.REPOSITORY}"
+    operator.sh(DNF, f"""
+        mkdir /root/later; mv {rhel.REPOSITORY}/*-{rhel.FIXED}.* /root/later; {index}; dnf -q makecache --refresh
+        mv /root/later/* {rhel.REPOSITORY}; {index}
+    """)
+    done = converge(DNF)
+    assert (done.code, rpms(operator)["openssl"]) == (0, rhel.FIXED), done.said
+
+
+@pytest.mark.packages
+def test_what_is_newer_than_all_that_the_repositories_have_stays(operator, dnf, converge):
+    operator.sh(DNF, f"""
+        dnf -qy upgrade
+        rm -r {rhel.REPOSITORY}/openssl*-{rhel.FIXED}.* {rhel.REPOSITORY}/repodata; createrepo_c -q {rhel.REPOSITORY}
+    """)
+    before = rpms(operator)
+    assert before["openssl"] == rhel.FIXED
+    done = converge(DNF)
+    assert (done.code, done.record["error"]) == (0, None), done.said
+    assert rpms(operator) == before, done.said
+
+
+@pytest.mark.packages
 def test_a_later_release_is_gone_to_when_it_is_asked_for(operator, dnf, converge):
     operator.sh(DNF, f"""
         mkdir -p /srv/of/6; cp {rhel.REPOSITORY}/openssl*{rhel.VULNERABLE}* /srv/of/6; createrepo_c -q /srv/of/6

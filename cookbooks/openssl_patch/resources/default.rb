@@ -25,15 +25,16 @@ property :companions, Array,
          desired_state: false,
          callbacks: { 'must be names of packages' => ->(names) { OpensslPatch::Valid.packages?(names) } }
 
+# These two are long. Chef keeps a default that is not frozen, and prints what it keeps where the resource fails.
 property :minimum, Hash,
-         default: lazy { node['openssl_patch']['minimum'] },
+         default: lazy { node['openssl_patch']['minimum'].to_h.freeze },
          default_description: "node['openssl_patch']['minimum']",
          description: 'What each advisory calls fixed. A node that is below it after its upgrade fails its run. Empty, it is the newest that can be had.',
          desired_state: false,
          callbacks: { 'must have rows as attributes/default.rb has them' => ->(rows) { OpensslPatch::Minimum.rows?(rows) } }
 
 property :services, Hash,
-         default: lazy { node['openssl_patch']['services'] },
+         default: lazy { node['openssl_patch']['services'].to_h.freeze },
          default_description: "node['openssl_patch']['services']",
          description: 'How each service is refreshed while it is stale, a row a service. One that has no row, or no step, is never touched.',
          desired_state: false,
@@ -93,7 +94,11 @@ property :releasever, [String, nil],
 
 default_action :upgrade
 
-action :upgrade, description: 'Upgrades the packages; at the end of the run, refreshes what still runs the old library.' do
+# What an action does stands here as a comment: Chef Infra Client 15 refuses a `description:` of an action, which came within
+# 16 (https://github.com/chef/chef/pull/10986).
+
+# Upgrades the packages; at the end of the run, refreshes what still runs the old library.
+action :upgrade do
   run = shared_run
   outcome = run.judge(outcome_here)
   services = run.join(settings, services_here, packages_here)
@@ -106,7 +111,7 @@ action :upgrade, description: 'Upgrades the packages; at the end of the run, ref
       find_resource(:service, OpensslPatch::Run.resource(name)) do
         service_name name
         supports status: true, restart: true, reload: true
-        only_if { run.configured?(name) }
+        only_if { !run.refreshed && run.configured?(name) }
         action :nothing
       end
     end
@@ -132,17 +137,17 @@ action :upgrade, description: 'Upgrades the packages; at the end of the run, ref
     end
   end
 
-  OpensslPatch::Repository.expire unless Chef::Config[:why_run]
+  OpensslPatch::Repository.refresh unless Chef::Config[:why_run]
   packages = outcome.upgradable
-  unless packages.empty?
+  offered = packages - outcome.ahead
+  unless offered.empty?
     upgraded = OpensslPatch::Needrestart.suspended do
-      package packages do
+      package offered do
         action :upgrade
         if OpensslPatch::Packages.dpkg?
           options %W(--no-remove --no-install-recommends -o DPkg::Lock::Timeout=#{new_resource.lock_seconds})
         elsif platform_family?('rhel', 'fedora', 'amazon')
           flush_cache [:before]
-          allow_downgrade false # what is newer than the repositories' stays
         end
         OpensslPatch::Services.refreshable(services, 'reload').each { |name| notifies :reload, "service[#{OpensslPatch::Run.resource(name)}]", :delayed }
       end
@@ -173,7 +178,8 @@ action :upgrade, description: 'Upgrades the packages; at the end of the run, ref
   with_run_context(:root) { find_resource!(:ruby_block, OpensslPatch::Run::VERDICT) }.delayed_action(:run) unless Chef::Config[:why_run]
 end
 
-action :report, description: 'Looks and records; changes nothing else.' do
+# Looks and records; changes nothing else.
+action :report do
   run = shared_run
   tell_holds(run.judge(outcome_here))
   run.join(settings, services_here, packages_here)
@@ -191,7 +197,11 @@ action_class do
       on(:resource_updated) { |resource, action, *| run.acted(resource, action) }
       # After the delayed actions, before the node is saved.
       on(:converge_complete) { |*| run.record }
-      on(:run_failed) { |error, *| run.record(error) }
+      on(:run_failed) do |error, *|
+        run.record(error)
+      rescue StandardError => e
+        Chef::Log.error("openssl_patch: the result was not recorded: #{e.message}") # and what failed the run is still told
+      end
     end
   end
 

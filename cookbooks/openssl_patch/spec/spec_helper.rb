@@ -23,7 +23,8 @@ module Given
     end
     allow(OpensslPatch::Held).to receive(:among).and_return([])
     allow(OpensslPatch::AptLock).to receive(:wait)
-    allow(OpensslPatch::Repository).to receive(:expire)
+    allow(OpensslPatch::Repository).to receive(:refresh)
+    allow(OpensslPatch::Repository).to receive(:behind?).and_return(false)
     allow(OpensslPatch::Services).to receive(:systemd?).and_return(true)
     allow(OpensslPatch::Services).to receive(:exist?) { |name| services.include?(name) }
     allow(OpensslPatch::Probe).to receive(:look).and_return('stale' => stale, 'own_copies' => [], 'reboots' => [], 'unread' => 0)

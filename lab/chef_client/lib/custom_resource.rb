@@ -51,8 +51,9 @@ class Chef
       # Words for people alone.
       def description(*); end
 
-      # The first action is the default one until another is named.
-      def action(name, description: nil, &block) # rubocop:disable Lint/UnusedMethodArgument
+      # The first action is the default one until another is named. Its `description:` is newer than what the cookbook's
+      # metadata asks for: https://github.com/chef/chef/pull/10986.
+      def action(name, &block)
         allowed_actions(*(allowed_actions.to_a - [:nothing]), name)
         default_action(name) unless default_action
         self::Provider.action(name, &block)

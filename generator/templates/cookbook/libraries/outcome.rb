@@ -31,6 +31,12 @@ module OpensslPatch
       free.reject { |package| names.include?(package.name) }.map(&:full).uniq
     end
 
+    # Returns the full names of what is newer here than in all repositories. `allow_downgrade false` would not keep it
+    # everywhere: until https://github.com/chef/chef/pull/12291, end of 2021, Chef's dnf_package only warned of it.
+    def ahead
+      (Packages.found(@names) + Packages.found(@companions)).select { |package| Repository.behind?(package) }.map(&:full)
+    end
+
     # Returns vulnerable, unknown, newest, fixed or not_affected.
     def kind
       decided.first

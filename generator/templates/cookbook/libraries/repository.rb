@@ -15,8 +15,15 @@ module OpensslPatch
       @tool ||= %w(dnf yum).find { |name| Command::SBIN.split(':').any? { |place| ::File.executable?("#{place}/#{name}") } } || 'yum'
     end
 
-    # Has yum and dnf ask their mirrors again in the next transaction: what they keep may be two days old (dnf.conf(5),
-    # metadata_expire), and Chef's flush_cache forgets only what Chef's own helper remembers.
+    # Has Chef's package resource hear of what the mirrors have now: what yum and dnf keep may be two days old (dnf.conf(5),
+    # metadata_expire), and Chef's flush_cache forgets only what Chef's own helper remembers. yum asks anew once its lists
+    # are expired, whoever calls it; dnf's library, which that helper asks, does not: there the program has to.
+    def self.refresh
+      expire
+      said('dnf', '-q', 'makecache') if !Packages.dpkg? && tool == 'dnf'
+    end
+
+    # Has the programs yum and dnf ask their mirrors again.
     def self.expire
       said(tool, '-q', 'clean', 'expire-cache') unless Packages.dpkg?
     end
@@ -36,6 +43,14 @@ module OpensslPatch
       return offered(package).map(&:first).last unless Packages.dpkg?
 
       said('apt-cache', 'policy', package.full).map { |line| line[/\A  Candidate: (\S+)/, 1] }.compact.first
+    end
+
+    # True if all that the repositories have of a package is older: yum and dnf would go back to it. apt would only where
+    # somebody pinned it, apt_preferences(5).
+    def self.behind?(package)
+      return false if Packages.dpkg? || (offer = candidate(package)).nil?
+
+      [offer, package.version].all? { |version| Versions.parsed(version) } && Versions.below?(offer, package.version)
     end
 
     # Returns in words what could not be fetched of the sources of these packages, a few; empty where all is well.

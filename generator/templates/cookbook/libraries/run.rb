@@ -13,6 +13,9 @@ module OpensslPatch
     # And the one that fails the run, after that, where the packages are not good.
     VERDICT = 'openssl_patch: packages that are not good'.freeze
 
+    # True once `refresh` has had its turn: what was put off until after it has nothing left to do.
+    attr_reader :refreshed
+
     # run_context is the root one: what is refreshed at the end of the run stands there.
     def initialize(run_context)
       @run_context = run_context
@@ -31,6 +34,7 @@ module OpensslPatch
       @tested = {}
       @hurdles = {}
       @reexecuted = false
+      @refreshed = false
       @failures = []
       @outcomes = []
     end
@@ -100,6 +104,8 @@ module OpensslPatch
       found = settled(refresh_init(found))
       @upgraded.each { |name| act(name, 'restart') unless Services.running?(name) }
       conclude(found)
+    ensure
+      @refreshed = true
     end
 
     # Returns what will be done about these processes, in words, a line a service; nothing of those that are left as they run.

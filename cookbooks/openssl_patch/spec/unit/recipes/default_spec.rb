@@ -22,7 +22,7 @@ describe 'openssl_patch::default' do
     platform 'freebsd'
 
     it 'names it, and stops' do
-      expect { chef_run }.to raise_error(/does not know which packages are OpenSSL on freebsd/)
+      expect { chef_run }.to raise_error(/does not know which packages to upgrade on freebsd/)
     end
   end
 end

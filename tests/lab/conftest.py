@@ -47,6 +47,7 @@ def pytest_configure(config):
         config.addinivalue_line("markers", f"{name}: {what}; runs where -m names it")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(config, items):
     long = [] if config.option.markexpr else [item for item in items if any(map(item.get_closest_marker, ASKED_FOR))]
     if long:
@@ -67,7 +68,7 @@ def lab(machine):
     try:
         lab = Lab.current() if USE_CURRENT else Lab.up()
     except StypticError as error:
-        pytest.exit(f"no tests on a lab: {error}", returncode=1)
+        pytest.fail(f"no tests on a lab: {error}", pytrace=False)
     yield lab
     if not USE_CURRENT:
         labs.down()

@@ -13,11 +13,12 @@ from fleet.verbs.plan import plan
 from fleet.verbs.push import push
 from fleet.verbs.render import render
 from fleet.verbs.unlock import unlock
+from lab import suites
 from lab import verbs as lab
 
 ns = Collection(
     render, push, nodes, inventory, check, assess, plan, patch, verify, status, history, show, unlock, lab.demo,
 )
 ns.add_collection(advisory.collection, "advisory")
-ns.add_collection(lab.tests, "test")
+ns.add_collection(suites.collection, "test")
 ns.add_collection(lab.collection, "lab")

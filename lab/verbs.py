@@ -1,4 +1,4 @@
-"""The Invoke tasks of this room: `collection` holds lab.up and its siblings, `tests` test and its own; and `demo`."""
+"""The Invoke tasks of this room: `collection` holds lab.up and its siblings; and `demo`."""
 
 from invoke import Collection
 
@@ -133,100 +133,6 @@ def demo(context, keep=False, report=None):
     return show.run(report or show.REPORT, keep)
 
 
-@verb(help={"unit": "Only the tests that need no lab", "k": "Only the tests whose names match (pytest's -k)"})
-def test(context, unit=False, k=None):  # noqa: PT028 - a verb, not a test
-    """
-    Run the tests: the unit tests, and those on a lab that comes up for them and goes down after.
-
-    invoke test
-    invoke test --unit -k settings
-
-    Lists the slowest. Exits with pytest's code, and 1 where no test ran.
-    """
-    where = ["tests/unit"] if unit else ["tests/unit", "tests/lab"]
-    return pytest_of(*where, "-n", "auto", "--dist", "loadgroup", "--durations=10", *(["-k", k] if k else []))
-
-
-@verb(help={"k": "Only the tests whose names match (pytest's -k)"})
-def services(context, k=None):
-    """
-    Show on nodes what generator/services.toml says of each service, under sysv init and under systemd.
-
-    invoke test.services
-    invoke test.services -k haproxy
-
-    nginx, apache2, haproxy, stunnel4, postgresql and ssh, and those that are never restarted, on Debian's nodes and on
-    CentOS 6-like ones of a lab that comes up for it, with OpenSSL upgraded for real. The first time it builds these
-    nodes' root file systems. Prints the time it took; exits as `invoke test` does.
-    """
-    import time
-
-    began = time.monotonic()
-    where = ["tests/lab/test_services.py", "tests/lab/test_never_restarted.py", "tests/lab/test_reboot.py"]
-    code = pytest_of(*where, "-m", "table", "-v", "--no-header", *(["-k", k] if k else []))
-    print(f"test.services took {time.monotonic() - began:.0f} s")
-    return code
-
-
-@verb(help={"k": "Only the tests whose names match (pytest's -k)"})
-def cookbook(context, k=None):
-    """
-    Converge the cookbook on nodes as those do who have no Styptic: report, --why-run, recipe, wrapper cookbook.
-
-    invoke test.cookbook
-
-    `invoke test` has the wrapper of these. Exits as it does.
-    """
-    where = ["tests/lab/test_cookbook.py", "-m", "cookbook or not cookbook"]
-    return pytest_of(*where, "-v", "--no-header", *(["-k", k] if k else []))
-
-
-@verb(help={"k": "Only the tests whose names match (pytest's -k)"})
-def rhel(context, k=None):
-    """
-    Run the tests that want CentOS 6-like nodes: Heartbleed patched by its own row, Chef's package resource over dnf.
-
-    invoke test.rhel
-
-    The first time it builds these nodes' root file system. Exits as `invoke test` does.
-    """
-    return pytest_of("tests/lab", "-m", "rhel", "-v", "--no-header", *(["-k", k] if k else []))
-
-
-@verb(help={"k": "Only the tests whose names match (pytest's -k)"})
-def targets(context, k=None):
-    """
-    Patch Debian and CentOS 6-like nodes by what `invoke render --target` writes: the script, the playbook, the state.
-
-    invoke test.targets
-    invoke test.targets -k ansible
-
-    Ansible, ansible-lint and Salt are installed into venvs of their own when first used (.venv-ansible, .venv-salt).
-    `invoke test` has the script on one node. Prints the time it took; exits as `invoke test` does.
-    """
-    import time
-
-    began = time.monotonic()
-    where = ["tests/lab/test_targets.py", "tests/lab/test_target_verdicts.py"]
-    code = pytest_of(*where, "-m", "targets or not targets", "-v", "--no-header", *(["-k", k] if k else []))
-    print(f"test.targets took {time.monotonic() - began:.0f} s")
-    return code
-
-
-def pytest_of(*words: str) -> int:
-    """Run pytest in the checkout; return its exit code, 1 where no test ran."""
-    import subprocess
-    import sys
-
-    from lab.host import ROOT
-
-    code = subprocess.run([sys.executable, "-m", "pytest", *words], cwd=ROOT, check=False).returncode
-    return 1 if code == NO_TESTS else code
-
-
-NO_TESTS = 5  # pytest.ExitCode.NO_TESTS_COLLECTED
-
-
 def named(lab, name):
     """Return a node by the name the user gave. Raises LabError, naming those there are, for none or a wrong one."""
     from lab.host import LabError
@@ -245,7 +151,4 @@ def show(lab) -> None:
     print(f"Chef server {goiardi.URL}; settings for knife in {lab.chef_dir}; advisory {lab.advisory}")
 
 
-#: `invoke test` is its default; the others are too long for every day.
-tests = Collection("test", services, cookbook, rhel, targets)
-tests.add_task(test, name="all", default=True)
 collection = Collection("lab", up, status, ssh, add, reset, remove, down)

@@ -26,7 +26,6 @@ from lab.host import ROOT, RUN
 from lab.lab import Lab
 from lab.witness import Witness
 
-HERE = Path(__file__).parent
 USE_CURRENT = os.environ.get("STYPTIC_LAB") == "current"
 #: Counters and dice, which change by themselves, and what belongs to a link that is there or not.
 RESTLESS = ("dentry-state", "file-nr", "inode-", "aio-nr", "random", "ns_last_pid", "pty/nr", "conntrack_count",
@@ -47,7 +46,6 @@ def pytest_configure(config):
         config.addinivalue_line("markers", f"{name}: {what}; runs where -m names it")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(config, items):
     long = [] if config.option.markexpr else [item for item in items if any(map(item.get_closest_marker, ASKED_FOR))]
     if long:
@@ -58,9 +56,6 @@ def pytest_collection_modifyitems(config, items):
     if USE_CURRENT and last:
         config.hook.pytest_deselected(items=last)
     items[:] = [item for item in items if item not in last] + ([] if USE_CURRENT else last)
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("lab"))  # one lab a machine: one worker has it
 
 
 @pytest.fixture(scope="session")

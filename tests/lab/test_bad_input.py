@@ -206,7 +206,7 @@ def test_a_full_run_without_the_recipe_says_so(operator, full_run):
     done, nodes = full_run
     assert done.returncode == 2, done.stdout + done.stderr
     assert nodes["input-1"]["state"] == "failed"
-    assert "chef-client ended well and the recipe left no result of this run" in nodes["input-1"]["error"]
+    assert "chef-client ended well and left no result of this run" in nodes["input-1"]["error"]
     assert "to do: its run list does not hold recipe[openssl_patch]: add it, or patch without --full-run" in done.stdout
 
 

@@ -7,9 +7,10 @@ import pytest
 from generator.shell import join
 
 GOOD, REST = "bad-0-good", {
-    "bad-noclient": "light", "bad-hostkey": "light", "bad-hang": "light", "bad-cut": "light", "bad-lock": "light",
-    "bad-orphan": "light", "bad-nginx": "web", "bad-broken": "light",
+    "bad-noclient": "light", "bad-hostkey": "light", "bad-cut": "light", "bad-lock": "light", "bad-orphan": "light",
+    "bad-nginx": "web", "bad-broken": "light",
 }
+HUNG = "bad-hang"  # in a rollout of its own, for it takes the whole of its time
 #: Nodes that stand only on the Chef server, by the attributes they report.
 PAPER = {
     "bad-noaddress": {"platform": "debian", "platform_version": "12"},
@@ -39,9 +40,10 @@ cat /run/orphan
 def bad(operator):
     """Make the nodes, break each in its way, patch them all, and take them away again."""
     lab, chef = operator.lab, operator.chef
-    chef.post("/environments", {"name": "bad", "json_class": "Chef::Environment", "chef_type": "environment"})
-    for name, base in {GOOD: "light", **REST}.items():
-        lab.add(name, base=base, init="sysv", environment="bad")
+    for environment in ("bad", "hung"):
+        operator.environment(environment)
+    for name, base in {GOOD: "light", **REST, HUNG: "light"}.items():
+        lab.add(name, base=base, init="sysv", environment="hung" if name == HUNG else "bad")
     PAPER["bad-moved"] = {"platform": "debian", "platform_version": "12", "fqdn": lab.nodes[GOOD].address}
     for name, says in PAPER.items():
         chef.post("/nodes", {
@@ -52,7 +54,7 @@ def bad(operator):
     new_key = "rm /etc/ssh/ssh_host_*; ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key"
     operator.sh("bad-hostkey", f"{new_key}; service ssh restart")
     for name, does in {
-        "bad-hang": "exec sleep 3600", "bad-cut": "pkill -KILL sshd",
+        HUNG: "exec sleep 3600", "bad-cut": "pkill -KILL sshd",
         "bad-broken": "printf '\\033[2JFATAL: no such thing\\n'; exit 1",
     }.items():
         script = join(["printf", "%s\\n", "#!/bin/sh", does])
@@ -64,20 +66,22 @@ def bad(operator):
     operator.sh("bad-nginx", "echo 'no_such_directive;' >>/etc/nginx/nginx.conf")
     master = operator.master("bad-nginx")
     done, nodes = operator.patch(
-        "--env", "bad", "--timeout", "25", "--run-lock-timeout", "1", "--max-failures", "100%",
+        "--env", "bad", "--timeout", "60", "--run-lock-timeout", "1", "--max-failures", "100%",
         "--max-unreachable", "100%",
     )
-    yield {"done": done, "nodes": nodes, "orphan": orphan, "master": master}
-    for name in (GOOD, *REST):
+    hung, its = operator.patch("--env", "hung", "--timeout", "5")
+    yield {"done": done, "hung": hung, "nodes": nodes | its, "orphan": orphan, "master": master}
+    for name in (GOOD, *REST, HUNG):
         lab.remove(name)
     for name in PAPER:
         chef.delete(f"/nodes/{name}")
-    chef.delete("/environments/bad")
+    for environment in ("bad", "hung"):
+        chef.delete(f"/environments/{environment}")
 
 
 def test_the_rollout_ends_with_2_and_a_line_for_every_node(bad):
     assert bad["done"].returncode == 2, bad["done"].stdout + bad["done"].stderr
-    assert set(bad["nodes"]) == {GOOD, *REST, *PAPER}
+    assert set(bad["nodes"]) == {GOOD, *REST, *PAPER, HUNG}
     assert "\x1b" not in bad["done"].stdout + bad["done"].stderr
 
 
@@ -89,7 +93,7 @@ def test_the_good_node_is_patched_all_the_same(bad):
 @pytest.mark.parametrize(("name", "state", "said"), [
     ("bad-noclient", "failed", "there is no chef-client on it; nothing was changed on it"),
     ("bad-hostkey", "unreachable", "host key"),
-    ("bad-hang", "failed", "timed out in converge after 25 s (chef-client was started on it and may still run)"),
+    (HUNG, "failed", "timed out in converge after 5 s (chef-client was started on it and may still run)"),
     ("bad-cut", "failed", "chef-client was started on it and may still run"),
     ("bad-broken", "failed", "chef-client ended with 1: ?[2JFATAL: no such thing"),
     ("bad-lock", "failed", "Unable to acquire lock. Waited 1 seconds"),
@@ -107,7 +111,7 @@ def test_each_ends_in_its_state_and_one_sentence(bad, name, state, said):
     assert node["state"] == state, node["error"]
     assert said in node["error"]
     assert "\n" not in node["error"]
-    lines = bad["done"].stdout.splitlines()
+    lines = (bad["hung"] if name == HUNG else bad["done"]).stdout.splitlines()
     assert any(line.strip().startswith(name) and state in line for line in lines)
 
 

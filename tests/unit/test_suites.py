@@ -22,4 +22,4 @@ def test_what_failed_in_either_fails_both(tmp_path, capfdbinary, lab, unit, word
     assert suites.side_by_side(str(tmp_path / "lab"), str(tmp_path / "unit"), *words) == code
     said = capfdbinary.readouterr().out.decode()
     assert said.count("test session starts") == 2
-    assert said.count("broken on purpose") == [lab, unit].count(FAILS) * 2 * (not words)
+    assert ("broken on purpose" in said) == (code == 1 and not words)

@@ -1,7 +1,7 @@
 """Which packages of a library a node has, OpenSSL's or those an advisory names, asked of its own package manager."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from generator import platforms, shell
@@ -9,6 +9,7 @@ from generator.errors import ProbeError
 
 if TYPE_CHECKING:
     from generator.advisory import Advisory
+    from generator.rows import Package
 
 # Wide enough for every name that generator.platforms.is_openssl knows; what else matches is dropped afterwards.
 NAMES = ("openssl", "openssl[0-9-]*", "libssl[0-9]*", "libcrypto[0-9]*", "libopenssl*", "compat-openssl*")
@@ -61,25 +62,26 @@ def upgraded(advisories: Iterable["Advisory"]) -> dict[str, tuple[str, ...]]:
     OpenSSL's packages where an advisory is about OpenSSL or none is named, and those that the advisories name
     themselves.
     """
-    asked = tuple(advisories)
-    found = {family: list(platforms.PACKAGES[family]) if not asked or any(each.openssl for each in asked) else []
-             for family in platforms.PACKAGES}
-    for row in (row for each in asked for row in each.packages):
-        if (family := platforms.family_of(row.distro)) in found:
-            found[family] += row.binary
-    return {family: tuple(dict.fromkeys(packages)) for family, packages in found.items()}
+    return _by_family(advisories, platforms.PACKAGES, lambda row: row.binary)
 
 
 def along(advisories: Iterable["Advisory"]) -> dict[str, tuple[str, ...]]:
     """Return what goes along in the same upgrade where it is installed, by Chef's platform_family: see COMPANIONS of
     generator.platforms, and `companions` of the advisories' own packages.
     """
+    return _by_family(advisories, platforms.COMPANIONS, lambda row: row.companions)
+
+
+def _by_family(
+    advisories: Iterable["Advisory"], openssl: Mapping[str, Iterable[str]], named: Callable[["Package"], Iterable[str]]
+) -> dict[str, tuple[str, ...]]:
+    """Return by platform_family OpenSSL's own where that is asked about, and what each advisory's packages have."""
     asked = tuple(advisories)
-    found = {family: list(platforms.COMPANIONS[family]) if not asked or any(each.openssl for each in asked) else []
-             for family in platforms.COMPANIONS}
+    about_openssl = not asked or any(each.openssl for each in asked)
+    found = {family: list(names) if about_openssl else [] for family, names in openssl.items()}
     for row in (row for each in asked for row in each.packages):
         if (family := platforms.family_of(row.distro)) in found:
-            found[family] += row.companions
+            found[family] += named(row)
     return {family: tuple(dict.fromkeys(names)) for family, names in found.items()}
 
 

@@ -40,27 +40,25 @@ class Fixed:
 
 
 @dataclass(frozen=True, slots=True)
-class NotAffected:
+class _WithoutVersion:
+    distro: str
+    release: str
+    package: str
+    reason: str
+    source: str
+    source_kind: str | None = None
+
+
+class NotAffected(_WithoutVersion):
     """One row: that release's package never had the fault. `6.0..6.4` are these minor releases, both included."""
 
-    distro: str
-    release: str
-    package: str
-    reason: str
-    source: str
-    source_kind: str | None = None
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class NeverFixed:
+class NeverFixed(_WithoutVersion):
     """One row: that release's package has the fault, and the distribution will not mend it."""
 
-    distro: str
-    release: str
-    package: str
-    reason: str
-    source: str
-    source_kind: str | None = None
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,21 +41,20 @@ def get(data: dict, key: str, kind: type[Kind], where: str) -> Kind | None:
 
 def objects(data: dict, key: str, where: str) -> list[dict]:
     """Return the list of objects data[key], [] where it is absent; raises FeedError for anything else in it."""
-    found = get(data, key, list, where) or []
-    if len(found) > MOST:
-        raise FeedError(f"{where} has more than {MOST} {key}: that is no record of one CVE.")
-    if not all(type(each) is dict for each in found):
-        raise FeedError(f"{where} is not as that feed writes it: {key} holds something else than objects.")
-    return found
+    return _all(data, key, dict, "objects", where)
 
 
 def texts(data: dict, key: str, where: str) -> list[str]:
     """Return the list of texts data[key], [] where it is absent; raises FeedError for anything else in it."""
+    return _all(data, key, str, "text", where)
+
+
+def _all(data: dict, key: str, kind: type[Kind], called: str, where: str) -> list[Kind]:
     found = get(data, key, list, where) or []
     if len(found) > MOST:
         raise FeedError(f"{where} has more than {MOST} {key}: that is no record of one CVE.")
-    if not all(type(each) is str for each in found):
-        raise FeedError(f"{where} is not as that feed writes it: {key} holds something else than text.")
+    if not all(type(each) is kind for each in found):
+        raise FeedError(f"{where} is not as that feed writes it: {key} holds something else than {called}.")
     return found
 
 

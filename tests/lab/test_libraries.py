@@ -1,6 +1,6 @@
 """Other libraries by the same file, and day zero without any: patched and verified on nodes.
 
-`invoke test` runs xz's; `pytest tests/lab/test_libraries.py -m packages` the others, on a node with dnf too.
+`invoke test` runs xz's; `invoke test.packages` the others, on a node with dnf too.
 """
 
 import json
@@ -8,6 +8,7 @@ import json
 import pytest
 
 from lab import rhel
+from lab.apt_repository import OFFER
 from lab.host import ROOT
 
 XZ = ROOT / "tests/data/advisories/CVE-2024-3094.toml"
@@ -17,7 +18,7 @@ ZERO, DNF = "lib-zero", "lib-dnf"
 
 # Two liblzma5 of a Debian that is not released yet: the node's own library under another name, because its sshd and its
 # dpkg need one that works. The older is installed, and both are offered.
-BUILD = r"""
+BUILD = (r"""
 library=$(readlink -f /usr/lib/*-linux-gnu/liblzma.so.5)
 mkdir -p /root/offers
 build() {
@@ -33,18 +34,12 @@ build() {
 build BAD 6.1
 build GOOD 4.5
 dpkg -i /root/offers/liblzma5_BAD.deb >/dev/null
-cd /root/offers
-for file in *.deb; do
-    dpkg-deb --field "$file"
-    sum=$(sha256sum "$file" | cut -c 1-64)
-    printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "$file" "$(stat -c %s "$file")" "$sum"
-done >Packages
-echo 'deb [trusted=yes] file:///root/offers ./' >/etc/apt/sources.list.d/offers.list
+""" + OFFER + r"""
 sed -i -e '/^VERSION/d' /etc/os-release
 echo trixie/sid >/etc/debian_version
 service ssh restart
 chef-client --once --no-color
-""".replace("BAD", BAD).replace("GOOD", GOOD)
+""").replace("BAD", BAD).replace("GOOD", GOOD)
 
 
 @pytest.fixture(scope="module")

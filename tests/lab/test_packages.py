@@ -1,6 +1,6 @@
 """What the recipe does about packages: all architectures at once, holds, apt's lock, dead mirrors, the minimum version.
 
-`invoke test` runs one of these; `pytest tests/lab/test_packages.py -m packages` the others, on a node with dnf too.
+`invoke test` runs one of these; `invoke test.packages` the others, on a node with dnf too.
 """
 
 import json
@@ -12,6 +12,7 @@ import pytest
 
 from generator import advisory, render
 from lab import rhel
+from lab.apt_repository import OFFER
 
 NODE, DNF = "pk-node", "pk-dnf"
 RESULT = "/var/lib/openssl_patch/result.json"
@@ -35,14 +36,7 @@ for version in OLDER NEWER; do
 done
 dpkg -i /root/offers/*_OLDER_* >/dev/null
 rm /root/offers/*_OLDER_*
-cd /root/offers
-for file in *.deb; do
-    dpkg-deb --field "$file"
-    sum=$(sha256sum "$file" | cut -c 1-64)
-    printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "$file" "$(stat -c %s "$file")" "$sum"
-done >Packages
-echo 'deb [trusted=yes] file:///root/offers ./' >/etc/apt/sources.list.d/offers.list
-"""
+""" + OFFER
 # Holds dpkg's lock as dpkg does, until somebody writes to /run/go.
 HOLD_LOCK = r"""
 mkfifo /run/held /run/go

@@ -290,7 +290,7 @@ def test_the_playbook_passes_ansible_lint_at_its_production_profile(operator):
 
 @pytest.fixture
 def state(operator):
-    """Return what puts Salt and a rendered state on a node, and what applies it there: salt-call --local."""
+    """Return what puts Salt and a rendered state on a node, calls it there by salt-call --local, applies the state."""
     SALT.ready(print)
     (library,) = SALT.place.glob("lib/python3.*/site-packages")
     (version,) = library.parent.name.removeprefix("python").split()
@@ -305,24 +305,28 @@ def state(operator):
                 unpack = ["sh", "-c", f"mkdir -p {target} && tar -C {target} -xf -"]
                 assert operator.lab.exec(found.name, unpack, stdin=packed.stdout).returncode == 0
 
-    def apply(found: Patched, *words: str) -> tuple[int, dict[str, dict]]:
+    def call(found: Patched, *words: str) -> tuple[int, dict[str, dict]]:
         # below a shell, as below a login's: who asks is not stale itself
-        call = ["sh", "-c", '"$@"; exit', "sh", "env", "PYTHONPATH=/opt/salt", "python3", "-W", "ignore", "-c"]
-        call += [SALT_CALL, "--local", "--out=json", "--file-root=/srv/salt", "--log-level=quiet"]
-        call += ["--retcode-passthrough", "state.apply", "openssl_patch", *words]
-        done = operator.lab.exec(found.name, call, capture_output=True, text=True)
+        command = ["sh", "-c", '"$@"; exit', "sh", "env", "PYTHONPATH=/opt/salt", "python3", "-W", "ignore", "-c"]
+        command += [SALT_CALL, "--local", "--out=json", "--file-root=/srv/salt", "--log-level=quiet"]
+        command += ["--retcode-passthrough", *words]
+        done = operator.lab.exec(found.name, command, capture_output=True, text=True)
         assert done.stdout.startswith("{"), done.stdout + done.stderr
-        states = json.loads(done.stdout)["local"]
-        assert isinstance(states, dict), states
-        return done.returncode, {each["__id__"]: each for each in states.values()}
+        answer = json.loads(done.stdout)["local"]
+        assert isinstance(answer, dict), answer
+        return done.returncode, answer
 
-    return put, apply
+    def apply(found: Patched, *words: str) -> tuple[int, dict[str, dict]]:
+        code, states = call(found, "state.apply", "openssl_patch", *words)
+        return code, {each["__id__"]: each for each in states.values()}
+
+    return put, call, apply
 
 
 @targets
 @pytest.mark.parametrize("kind", KINDS)
 def test_salt(operator, state, kind):
-    put, apply = state
+    put, _, apply = state
     with node(operator, "salt", kind, "systemd" if kind == "debian" else "sysv") as found:
         put(found)
         before = found.state()
@@ -340,3 +344,21 @@ def test_salt(operator, state, kind):
             code, states = apply(found, *words)
             assert (code, [each["changes"] for each in states.values()]) == (0, [{}, {}]), states
         assert found.state() == after
+
+
+@targets
+@pytest.mark.parametrize(("kind", "words"), [
+    ("debian", ["pkg.install", 'pkgs=["openssl", "libssl3"]', "only_upgrade=True"]),
+    ("rhel", ["pkg.upgrade", "openssl"]),
+])
+def test_salts_one_line_upgrades_and_leaves_the_rest_to_the_state(operator, state, kind, words):
+    put, call, apply = state
+    with node(operator, "salt", kind) as found:
+        put(found)
+        before = found.packages()
+        code, changes = call(found, *words, "refresh=True")
+        assert (code, "openssl" in changes) == (0, True), changes
+        assert found.packages() != before
+        assert "nginx" in found.stale()
+        code, states = apply(found)
+        assert (code, found.stale()) == (0, set()), states

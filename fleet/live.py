@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from fleet import live_nmap, live_seen, live_sslyze, live_venv, look
 from fleet.errors import LiveError, NodeError, NodeTimeoutError
 from fleet.live_seen import Seen
-from fleet.look import NOTHING, Served
 from fleet.node import Node
 from fleet.report.record import OUTSIDE, Check
+from fleet.served import NOTHING, Served
 from fleet.text import clean, last_lines
 from generator import tls
 from generator.errors import StypticError

@@ -145,24 +145,3 @@ def named(stale: Sequence[dict]) -> str:
         + (each["service"] or f"{each['command']} (pid {each['pid']})") for each in stale
     ))
     return ", ".join(said[:5]) + (f" and {len(said) - 5} more" if len(said) > 5 else "")
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What a node served before the converge, and must serve after it: ports that answered TLS, services that ran.
-
-    `whose` are ports with what the process that listened there calls itself, where that is known.
-    """
-
-    tls: tuple[int, ...] = ()
-    services: tuple[str, ...] = ()
-    whose: tuple[tuple[int, str], ...] = ()
-
-    @property
-    def listeners(self) -> tuple[str, ...]:
-        """The ports as tests/infra takes them: 443, or 443=nginx."""
-        whose = dict(self.whose)
-        return tuple(f"{port}={whose[port]}" if port in whose else str(port) for port in self.tls)
-
-
-NOTHING = Served()

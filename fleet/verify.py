@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fleet.errors import NodeError, NodeTimeoutError
-from fleet.look import NOTHING, Served
 from fleet.node import Node
 from fleet.report.record import Check
+from fleet.served import NOTHING, Served
 from fleet.text import clean, last_lines
 from generator.errors import StypticError
 

@@ -19,14 +19,15 @@ from fleet.errors import LiveError, NodeError, NodeTimeoutError
 from fleet.journal import Journal
 from fleet.live import Asker, Live
 from fleet.live_seen import Certificate, Seen
-from fleet.look import NOTHING
 from fleet.node import Node, State
-from fleet.patch import Patcher, Trip
+from fleet.patch import Patcher
 from fleet.report import junit
 from fleet.report.record import Check
 from fleet.rollout import Gate, begun
+from fleet.served import NOTHING
 from fleet.settings import Settings
 from fleet.ssh import Answer
+from fleet.trip import Trip
 from generator.tls import EVERY, FIRST, LAST, command
 
 DATA = Path(__file__).parents[1] / "data"
@@ -279,7 +280,7 @@ def test_what_it_makes_of_a_node(tmp_path, monkeypatch, kind, check, state, erro
 
         async def way():
             async with asyncio.timeout(10) as trip.clock:
-                await trip.prove(None, SimpleNamespace(counted=(), unread=0, reboots=()), served=NOTHING)
+                await trip.prove(None, SimpleNamespace(counted=(), unread=0, reboots=()), serves=NOTHING)
 
         asyncio.run(way())
     record = trip.outcome.record

@@ -6,14 +6,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from fleet.change import Change
 from fleet.errors import NotYetError
 from fleet.journal import Journal
 from fleet.line import Line
 from fleet.node import Node
-from fleet.patch import Patcher, Trip
+from fleet.patch import Patcher
 from fleet.rollout import Gate, begun
 from fleet.settings import Settings
 from fleet.ssh import Answer
+from fleet.trip import Trip
 from fleet.waves import Wave
 
 NODE = Node("web1", "production", "192.0.2.1")
@@ -44,8 +46,8 @@ class Converging:
 @pytest.mark.parametrize(("code", "kept"), [(0, False), (35, False), (37, False), (1, True), (213, True)])
 def test_what_chef_client_printed_is_kept_of_a_run_that_failed_alone(journal, code, kept):
     trip = Trip(patcher(journal, full_run=True), NODE, begun(NODE), Gate())
-    done = asyncio.run(trip.converged(Converging(code), SimpleNamespace(packages={})))
-    assert done == (code, DIFF, None)
+    done = asyncio.run(trip.change(Converging(code), SimpleNamespace(packages={})))
+    assert done == Change(code, DIFF, None)
     (told,) = [detail for _, name, detail in journal.steps("r1", "web1") if name == "read the result"]
     assert told["exit_code"] == code
     if not kept:

@@ -14,8 +14,8 @@ import pytest
 
 from fleet import verify
 from fleet.errors import NodeError, NodeTimeoutError
-from fleet.look import Served
 from fleet.node import Node
+from fleet.served import Served
 from fleet.ssh import Answer
 from fleet.verify import Verifier
 from generator import advisory

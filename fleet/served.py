@@ -1,0 +1,43 @@
+"""What a node serves before anything is changed on it, and must serve after it."""
+
+from dataclasses import dataclass
+
+from fleet import look
+
+SECONDS = 60  # for each of the questions; they only read
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a node served before the converge: ports that answered TLS, services that ran.
+
+    `whose` are ports with what the process that listened there calls itself, where that is known.
+    """
+
+    tls: tuple[int, ...] = ()
+    services: tuple[str, ...] = ()
+    whose: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def listeners(self) -> tuple[str, ...]:
+        """The ports as tests/infra takes them: 443, or 443=nginx."""
+        whose = dict(self.whose)
+        return tuple(f"{port}={whose[port]}" if port in whose else str(port) for port in self.tls)
+
+
+NOTHING = Served()
+
+
+async def ask(connection, sudo: bool) -> Served:
+    """Ask a node over a connection (fleet.ssh's) what it serves now. Raises NodeError for no answer."""
+    from generator import running, services, tls
+
+    names = [name for service in services.load().values() for name in service.names]
+    said = []
+    for script in (tls.command(), running.command(names)):
+        answer = await connection.run(
+            ["sh", "-s"], stdin=script.encode(), timeout=SECONDS, limit=look.BOUND, sudo=sudo
+        )
+        said.append(answer.stdout.decode(errors="replace"))
+    answered = tls.found(said[0])
+    return Served(answered.ports, running.parse(said[1]), tuple(answered.whose.items()))

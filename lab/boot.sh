@@ -1,7 +1,8 @@
 # A node's first process, until it becomes the node's own init: systemd, or tini with services started by service(8).
-# Runs in mount, uts, ipc, net and pid namespaces of its own. Takes from its environment ROOT (the mounted overlay), INIT
-# (systemd or sysv), NAME, ADDRESS, WIDTH (of the network), HARDWARE (Ethernet address), HOLDER (a process id), REPOSITORY,
-# CLIENT and TINI (paths). Prints its process id once the network is up, and nothing else.
+# Runs in mount, uts, ipc, net and pid namespaces of its own, at every boot of the node. Takes from its environment ROOT
+# (the mounted overlay), INIT (systemd or sysv), NAME, ADDRESS, WIDTH (of the network), HARDWARE (Ethernet address), HOLDER
+# (a process id), IDENTITY, REPOSITORY, CLIENT, RC and TINI (paths). Keeps its process id in IDENTITY/pid once the network
+# is up, then prints it, and nothing else.
 set -eu
 read -r pid _ </proc/self/stat # /proc is still the machine's, so this is the machine's number
 
@@ -40,7 +41,15 @@ mkdir -p "$ROOT/srv/repo" "$ROOT/opt/chef-client"
 mount --bind -o ro "$REPOSITORY" "$ROOT/srv/repo"
 mount --bind -o ro "$CLIENT" "$ROOT/opt/chef-client"
 cp "$TINI" "$ROOT/run/tini"
+cp "$RC" "$ROOT/run/rc"
 
+# The kernel has one boot id for the whole machine, and a node that boots anew has a new one, see random(4).
+cat /proc/sys/kernel/random/uuid >"$ROOT/run/boot_id"
+mount --bind -o ro "$ROOT/run/boot_id" "$ROOT/proc/sys/kernel/random/boot_id"
+rm "$ROOT/run/boot_id"
+
+echo "$pid" >"$IDENTITY/pid.new"
+mv "$IDENTITY/pid.new" "$IDENTITY/pid"
 echo "$pid"
 exec >&2
 cd "$ROOT"
@@ -52,6 +61,5 @@ path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 if [ "$INIT" = systemd ]; then
     exec env -i container=lab PATH=$path LANG=C.UTF-8 /lib/systemd/systemd --system --log-target=console
 fi
-# The services' names stand in a file: in this command line, ps would show them as running.
-exec env -i PATH=$path HOME=/root LANG=C.UTF-8 TERM=dumb /run/tini -- /bin/sh -c \
-    'while read -r name; do service "$name" start; done </etc/lab-services; exec sleep infinity'
+# The services' names stand in a file: in a command line, ps would show them as running.
+exec env -i PATH=$path HOME=/root LANG=C.UTF-8 TERM=dumb /run/tini -- /bin/sh /run/rc

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -21,14 +21,14 @@ from lab.keys import HOST as HOST_KEY
 from lab.node import LabNode
 
 WAVE = 16  # nodes started at once: two hundred at once hung
-BOOT = Path(__file__).with_name("boot.sh")
+POWER, BOOT, RC = (Path(__file__).with_name(name) for name in ("power.sh", "boot.sh", "rc.sh"))
 
 
 def ask(holder: int, verb: str, nodes: Iterable[LabNode], **more: object) -> None:
-    """Have `verb` (start or stop) done with nodes in the namespaces of the process `holder`.
+    """Have `verb` (start, power or stop) done with nodes in the namespaces of the process `holder`.
 
-    `more` is what `start` needs: `roots` (base name to root file system) and `repository`. Raises LabError with what
-    went wrong.
+    `more` is what the first two need: `repository`, and `start` `roots` (base name to root file system) beside it.
+    Raises LabError with what went wrong.
     """
     request = {"verb": verb, "holder": holder, "nodes": [asdict(node) for node in nodes], **more}
     done = subprocess.run(
@@ -45,11 +45,12 @@ def main() -> int:
     request = json.load(sys.stdin)
     nodes = [LabNode(**node) for node in request["nodes"]]
     try:
-        if request["verb"] == "start":
-            for first in range(0, len(nodes), WAVE):
-                start(nodes[first : first + WAVE], request)
-        else:
+        if request["verb"] == "stop":
             stop(nodes)
+        else:
+            begin = {"start": start, "power": power}[request["verb"]]
+            for first in range(0, len(nodes), WAVE):
+                begin(nodes[first : first + WAVE], request)
     except (StypticError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -57,12 +58,23 @@ def main() -> int:
 
 
 def start(nodes: Sequence[LabNode], request: dict) -> None:
-    """Start nodes together and wait until each answers on every port of its base."""
+    """Make nodes and boot them together; wait until each answers on every port of its base and has read its mirror."""
     for node in nodes:
         prepare(node, Path(request["roots"][node.base]))
+    power(nodes, request, read_mirror)
+
+
+def power(
+    nodes: Sequence[LabNode], request: dict, then: Callable[[LabNode], None] = lambda _: None
+) -> None:
+    """Boot nodes together, as their disks are; wait until each answers on every port of its base, `then` go on."""
+    def come_up(node: LabNode, told: TextIO) -> None:
+        answers(node, told)
+        then(node)
+
     booting = [boot(node, request) for node in nodes]
     with ThreadPoolExecutor(max_workers=WAVE) as pool:
-        list(pool.map(answers, nodes, booting))
+        list(pool.map(come_up, nodes, booting))
 
 
 def prepare(node: LabNode, base: Path) -> None:
@@ -70,6 +82,7 @@ def prepare(node: LabNode, base: Path) -> None:
     upper, work, root = (node.place / name for name in ("upper", "work", "root"))
     for directory in (upper, work, root):
         directory.mkdir(parents=True)
+    host.log(node.name).unlink(missing_ok=True)
     layers = f"lowerdir={base},upperdir={upper},workdir={work}"
     host.run("mount", "-t", "overlay", "overlay", "-o", layers, root)
     put(root, "etc/hostname", f"{node.name}\n")
@@ -99,18 +112,22 @@ def put(root: Path, name: str, text: str, mode: int = 0o644) -> None:
 
 
 def boot(node: LabNode, request: dict) -> TextIO:
-    """Start the node's first process in namespaces and a control group of its own; return where it tells its id."""
+    """Start the node's power supply, and by it its first process in namespaces of its own, both in its control group.
+
+    Returns where the first process tells its id.
+    """
     unshare = ["unshare", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--fork", "--kill-child=KILL",
                "--propagation", "private"]
+    leaf = cgroups.leaf(node.name)
     settings = {
-        "ROOT": node.place / "root", "INIT": node.init, "NAME": node.name, "ADDRESS": node.address,
+        "LEAF": leaf, "ROOT": node.place / "root", "INIT": node.init, "NAME": node.name, "ADDRESS": node.address,
         "WIDTH": network.NETWORK.prefixlen, "HARDWARE": network.hardware_address(node.address),
-        "HOLDER": request["holder"], "REPOSITORY": request["repository"], "CLIENT": client.STANDIN,
-        "TINI": host.tools() / "usr/bin/tini-static",
+        "HOLDER": request["holder"], "IDENTITY": node.identity, "REPOSITORY": request["repository"],
+        "CLIENT": client.STANDIN, "RC": RC, "TINI": host.tools() / "usr/bin/tini-static",
     }
-    with host.log(node.name).open("w") as output:
+    with host.log(node.name).open("a") as output:
         process = subprocess.Popen(
-            [*cgroups.within(cgroups.leaf(node.name)), *unshare, "sh", BOOT],
+            [*cgroups.within(leaf), "sh", POWER, *unshare, "sh", BOOT],
             env=os.environ | {name: str(value) for name, value in settings.items()}, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output, text=True,
         )
@@ -118,23 +135,36 @@ def boot(node: LabNode, request: dict) -> TextIO:
 
 
 def answers(node: LabNode, told: TextIO) -> None:
-    """Wait until the node's network is up, and then until its services answer. Raises LabError with the log's end."""
+    """Wait until the node's network is up, and then until it answers. Raises LabError with the log's end."""
     with told:
         pid = told.readline().strip()
     if not pid:
         said = " / ".join(host.log(node.name).read_text(errors="replace").splitlines()[-3:])
         raise LabError(f"{node.name} could not start: {said}")
-    (node.identity / "pid").write_text(pid)
+    booted(node)
+
+
+def booted(node: LabNode) -> None:
+    """Wait until a node whose network is up, or comes up, answers on every port of its base. Raises LabError."""
     events.wait_port(node.address, 22, greeting=b"SSH-")
     for port in bases.BASES[node.base].ports:
         events.wait_port(node.address, port)
-    within = ["nsenter", "--target", pid, "--mount", "--uts", "--ipc", "--net", "--pid"]
     if node.init == "systemd":
         # Until systemd has booted, PAM refuses every login but root's. It is "degraded" where a unit needs hardware.
-        booted = ["timeout", str(events.LIMIT), "systemctl", "is-system-running", "--wait"]
-        subprocess.run([*within, *booted], stdout=subprocess.DEVNULL, check=False)
+        words = ["timeout", str(events.LIMIT), "systemctl", "is-system-running", "--wait"]
+        subprocess.run([*within(node), *words], stdout=subprocess.DEVNULL, check=False)
+
+
+def read_mirror(node: LabNode) -> None:
+    """Have a new node read what its mirror has. Raises LabError."""
     if update := bases.BASES[node.base].update:
-        host.run(*within, *update)
+        host.run(*within(node), *update)
+
+
+def within(node: LabNode) -> list[str]:
+    """Return the words before a command that make it run in a node."""
+    pid = (node.identity / "pid").read_text().strip()
+    return ["nsenter", "--target", pid, "--mount", "--uts", "--ipc", "--net", "--pid"]
 
 
 def stop(nodes: Sequence[LabNode]) -> None:
@@ -142,7 +172,7 @@ def stop(nodes: Sequence[LabNode]) -> None:
     for node in nodes:
         cgroups.remove(cgroups.top() / node.name)
         # The kernel would do it, a moment after the node's end: too late for a node that comes again.
-        subprocess.run(["ip", "link", "delete", f"n{node.address}"], capture_output=True, check=False)
+        subprocess.run(["ip", "link", "delete", network.port_of(node.address)], capture_output=True, check=False)
         if (node.place / "root").is_mount():
             host.run("umount", node.place / "root")
         shutil.rmtree(node.place, ignore_errors=True)

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from generator.errors import StypticError
-from lab import advisory, bases, cgroups, holder, host, inside, keys, legacy, lock, mirror, network, registry
+from lab import advisory, bases, cgroups, holder, host, inside, keys, legacy, lock, mirror, network, power, registry
 from lab.host import ROOT, RUN, LabError
 from lab.node import LabNode
 
@@ -87,13 +87,10 @@ class Lab:
 
     def exec(self, name: str, argv: Sequence[str], **options) -> subprocess.CompletedProcess:
         """Run a command in a node as root, past SSH; `options` are subprocess.run's. Raises LabError."""
-        pid = int((self.node(name).identity / "pid").read_text())
-        if not cgroups.holds(name, pid):
-            raise LabError(f"{name} has ended; `invoke lab.reset --node {name}` starts it anew.")
-        enter = ["nsenter", "--target", str(pid), "--mount", "--uts", "--ipc", "--net", "--pid"]
+        power.process_of(self.node(name))
         clean = ["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
                  "LANG=C.UTF-8"]
-        return subprocess.run([*enter, *clean, *argv], **{"check": False, **options})
+        return subprocess.run([*inside.within(self.nodes[name]), *clean, *argv], **{"check": False, **options})
 
     def node(self, name: str) -> LabNode:
         """Return a node by its name. Raises LabError, naming those there are."""
@@ -107,10 +104,15 @@ class Lab:
             self._add([(name, base, init, environment)])
         return self.nodes[name]
 
-    def remove(self, name: str) -> None:
-        """End a node and take it off the Chef server."""
+    def add_light(self, names: Sequence[str], environment: str) -> None:
+        """Start many light nodes under sysv init together, which takes a tenth of one after the other."""
         with self._changing():
-            self._drop([self.node(name)])
+            self._add([(name, "light", "sysv", environment) for name in names])
+
+    def remove(self, *names: str) -> None:
+        """End nodes and take them off the Chef server."""
+        with self._changing():
+            self._drop([self.node(name) for name in names])
 
     def reset(self, name: str) -> None:
         """Drop all that was done to a node, there and on the Chef server; it keeps its name, keys and address."""
@@ -119,6 +121,27 @@ class Lab:
             inside.ask(self.holder, "stop", [node])
             registry.reset([node], self.roots)
             self._start([node])
+
+    def power_off(self, name: str) -> None:
+        """Cut a node's power at once; its disk stays as it is at that moment. Raises LabError."""
+        power.off(self.holder, self.node(name))
+
+    def power_on(self, name: str) -> None:
+        """Boot a node that is off as its disk is, and wait until it answers. Raises LabError for one that is on."""
+        with self._changing():
+            power.on(self.holder, self.node(name), str(self.repository))
+
+    def rebooting(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Return a context in which something has a node reboot; it ends once the node has, and answers."""
+        return power.rebooting(self.node(name))
+
+    def unplug(self, name: str) -> None:
+        """Pull a node's network cable; the node runs on and keeps its address. Raises LabError for one that is off."""
+        self._plug(name, up=False)
+
+    def plug(self, name: str) -> None:
+        """Plug a node's network cable in again. Raises LabError for one that is off, whose next boot does it."""
+        self._plug(name, up=True)
 
     def down(self) -> None:
         """End the lab and all that is in it."""
@@ -149,6 +172,10 @@ class Lab:
             with contextlib.suppress(StypticError, OSError):
                 self._drop(nodes)
             raise
+
+    def _plug(self, name: str, up: bool) -> None:
+        power.process_of(self.node(name))
+        network.plug(self.holder, self.nodes[name].address, up)
 
     def _start(self, nodes: Sequence[LabNode]) -> None:
         roots = {name: str(root) for name, root in self.roots.items()}
@@ -185,9 +212,8 @@ class Lab:
         }
         for name, text in {"ssh_config": "".join([*hosts, every]), "known_hosts": "".join(known),
                            STATE.name: json.dumps(state, indent=2)}.items():
-            new = RUN / f"{name}.new"
-            new.write_text(text)
-            new.rename(RUN / name)
+            inside.put(RUN, f"{name}.new", text, 0o600)  # whatever the umask: nobody trusts what others may write
+            (RUN / f"{name}.new").rename(RUN / name)
 
 
 def material() -> tuple[mirror.Mirror, dict[str, Path], Path]:

@@ -60,6 +60,23 @@ def cut_cable() -> None:
         subprocess.run(["ip", "link", "delete", CABLE], capture_output=True, check=False)
 
 
+def take_away(holder: int, address: str) -> None:
+    """Take a node's link away now, as the kernel would a moment after the node's end; does nothing twice."""
+    on_bridge = ["nsenter", f"--net=/proc/{holder}/ns/net", "ip", "link", "delete", port_of(address)]
+    subprocess.run(on_bridge, capture_output=True, check=False)
+
+
+def plug(holder: int, address: str, up: bool) -> None:
+    """Plug a node's cable into the bridge, or pull it: the node keeps its address and loses its carrier."""
+    how = "up" if up else "down"
+    host.run("nsenter", f"--net=/proc/{holder}/ns/net", "ip", "link", "set", port_of(address), how)
+
+
+def port_of(address: str) -> str:
+    """Return the name of the bridge's end of a node's link, see boot.sh."""
+    return f"n{address}"
+
+
 def free_address(taken: Iterable[str]) -> str:
     """Return the lowest address of the lab's network that no node has. Raises LabError when there is none."""
     reserved = {MACHINE, *taken}

@@ -19,7 +19,7 @@ fi
 
 
 def table(lab: Lab) -> Iterator[str]:
-    """Yield aligned lines: a head, then one a node with the OpenSSL packages it has, or that it has ended."""
+    """Yield aligned lines: a head, then one a node with the OpenSSL packages it has, or that it is off."""
     with ThreadPoolExecutor() as pool:
         found = pool.map(lambda node: openssl(lab, node), lab.nodes.values())
     rows = [HEAD, *((node.name, node.address, node.environment, node.base, node.init, said)
@@ -30,8 +30,8 @@ def table(lab: Lab) -> Iterator[str]:
 
 
 def openssl(lab: Lab, node: LabNode) -> str:
-    """Return a node's OpenSSL packages in a line, asked past SSH; or that it has ended."""
+    """Return a node's OpenSSL packages in a line, asked past SSH; or that it is off."""
     try:
         return clean(lab.exec(node.name, ["sh", "-c", QUERY], capture_output=True, text=True).stdout.strip(), 200)
     except LabError:
-        return "(ended)"
+        return "(off)"

@@ -27,7 +27,7 @@ def up(context, nodes=0):
 @verb(help={})
 def status(context):
     """
-    Show the lab that is up: its nodes, whether they live, their OpenSSL.
+    Show the lab that is up: its nodes, whether they are on, their OpenSSL.
 
     invoke lab.status
     """
@@ -71,6 +71,61 @@ def reset(context, node=None):
 
     lab = Lab.current()
     lab.reset(named(lab, node).name)
+
+
+@verb(help={"node": NODE})
+def off(context, node=None):
+    """
+    Cut the power of a node of the lab; its disk stays as it is at that moment.
+
+    invoke lab.off --node web1
+
+    Nothing on the node is told, and no connection to it is ended. invoke lab.on boots it again. A node that was halted
+    from inside is off, too; one that was rebooted comes up by itself.
+    """
+    from lab.lab import Lab
+
+    lab = Lab.current()
+    lab.power_off(named(lab, node).name)
+
+
+@verb(help={"node": NODE})
+def on(context, node=None):
+    """
+    Boot a node of the lab that is off, with the disk it had, and wait until it answers.
+
+    invoke lab.on --node web1
+    """
+    from lab.lab import Lab
+
+    lab = Lab.current()
+    lab.power_on(named(lab, node).name)
+
+
+@verb(help={"node": NODE})
+def unplug(context, node=None):
+    """
+    Pull the network cable of a node of the lab, which runs on.
+
+    invoke lab.unplug --node web1
+    """
+    from lab.lab import Lab
+
+    lab = Lab.current()
+    lab.unplug(named(lab, node).name)
+
+
+@verb(help={"node": NODE})
+def plug(context, node=None):
+    """
+    Plug the network cable of a node of the lab in again.
+
+    invoke lab.plug --node web1
+    """
+    from lab.lab import Lab
+
+    lab = Lab.current()
+    lab.plug(named(lab, node).name)
 
 
 @verb(help={
@@ -151,4 +206,4 @@ def show(lab) -> None:
     print(f"Chef server {goiardi.URL}; settings for knife in {lab.chef_dir}; advisory {lab.advisory}")
 
 
-collection = Collection("lab", up, status, ssh, add, reset, remove, down)
+collection = Collection("lab", up, status, ssh, add, reset, off, on, unplug, plug, remove, down)

@@ -153,7 +153,8 @@ def test_the_chef_server_knows_what_is_on_the_nodes(fresh):
 def test_the_settings_for_knife_are_found_from_the_checkout_and_are_for_the_owner_alone(lab):
     assert (ROOT / ".chef").resolve() == lab.chef_dir
     assert RUN.stat().st_mode & 0o777 == 0o700
-    for secret in (lab.chef_dir / "admin.pem", RUN / "key", lab.nodes["web1"].identity / "client.pem"):
+    for secret in (lab.chef_dir / "admin.pem", RUN / "key", lab.nodes["web1"].identity / "client.pem",
+                   RUN / "ssh_config"):
         assert secret.stat().st_mode & 0o077 == 0
 
 
@@ -205,14 +206,14 @@ def run_verb(*words):
     return done.returncode, done.stdout, done.stderr
 
 
-def test_status_lists_every_node_with_its_openssl_and_says_which_has_ended(lab, node):
+def test_status_lists_every_node_with_its_openssl_and_says_which_is_off(lab, node):
     lab.exec(node.name, ["sh", "-c", "kill -KILL -1"])  # tini ends with its last child
     cgroups.wait_empty(cgroups.top() / node.name)
     code, said, _ = run_verb("lab.status")
     lines = {line.split()[0]: line for line in said.splitlines()}
     assert code == 0
     assert all(f"openssl={openssl(lab, name)['openssl']}" in lines[name] for name in FLEET_NAMES)
-    assert lines[node.name].endswith("(ended)")
+    assert lines[node.name].endswith("(off)")
     lab.reset(node.name)
     assert sh(lab, node.name, "hostname") == f"{node.name}\n"
 

@@ -322,3 +322,23 @@ def test_one_transaction_upgrades_exactly_the_packages_with_a_newer_candidate(cl
     done, _ = client.run("-o", f"recipe[{name}]")
     assert "    (up to date)" in done.stdout
     assert client.sh("grep -c Commandline /var/log/apt/history.log").stdout.strip() == "1"
+
+
+def test_a_daemon_waits_runs_when_it_is_told_to_and_outlives_a_failure(client):
+    """chef-client's documentation: USR1 wakes it, TERM ends it once its run has ended."""
+    pid, log = "/run/standin.pid", "/var/log/standin.log"
+    name = client.book("standin_daemon", f"{append('ran')}\nexecute 'test -e /run/may'\n")
+    put = client.saved() | {"run_list": [f"recipe[{name}@0.1.0]"]}
+    client.chef.put(f"/nodes/{NODE}", put)
+    daemon = f"chef-client -d -i 3600 -s 60 -P {pid} -L {log}"
+    assert client.sh(f"rm -f {TRACE}; {daemon}; until [ -s {pid} ]; do sleep 0.1; done").returncode == 0
+    wake = f"kill -USR1 $(cat {pid}); until [ $(wc -l <{TRACE}) -eq %d ] && ! pgrep -P $(cat {pid}); do sleep 0.1; done"
+    assert client.sh(f"touch {TRACE}; {wake % 1}").returncode == 0
+    assert "execute[test -e /run/may]" in client.sh(f"cat {log}").stdout  # it failed, which saves nothing
+    assert client.saved() == put
+    assert client.sh(f"touch /run/may; {wake % 2}").returncode == 0
+    assert client.saved()["automatic"]["recipes"] == [name, f"{name}::default"]
+    assert client.saved()["run_list"] == put["run_list"]
+    ended = client.sh(f"it=$(cat {pid}); kill $it; while [ -d /proc/$it ]; do sleep 0.1; done; ls {pid}")
+    assert ended.returncode != 0
+    client.chef.put(f"/nodes/{NODE}", client.saved() | {"run_list": []})

@@ -5,6 +5,7 @@ require_relative "automatic"
 require_relative "console"
 require_relative "cookbooks"
 require_relative "events"
+require_relative "local_server"
 require_relative "node"
 require_relative "run_list"
 require_relative "run_lock"
@@ -74,7 +75,7 @@ class Chef
       ohai = Automatic.collect
       @events.fire(:ohai_completed, nil)
       name = Config[:node_name] || ohai["fqdn"] || ohai["hostname"]
-      @server = Server.new(Config[:chef_server_url], name, Config[:client_key])
+      @server = Config[:local_mode] ? LocalServer.new : Server.new(Config[:chef_server_url], name, Config[:client_key])
       @node = @status.node = load_node(name)
       build_node(ohai)
       @status.start_time = Time.now
@@ -112,7 +113,7 @@ class Chef
     end
 
     def fetch_cookbooks
-      cookbooks = Cookbooks.new(@server, @node.chef_environment, @recipes)
+      cookbooks = Cookbooks.new(@server, @node.chef_environment, @node.effective_run_list)
       @events.fire(:cookbook_resolution_complete, cookbooks)
       cookbooks.sync(keep: !@override.nil?)
       @events.fire(:cookbook_sync_complete)

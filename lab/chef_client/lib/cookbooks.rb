@@ -59,13 +59,13 @@ class Chef
   end
 
   class Cookbooks
-    # Asks the server's solver for the recipes' cookbooks in an environment.
-    def initialize(server, environment, recipes)
+    # Asks the server's solver for the cookbooks of a run list's items in an environment.
+    def initialize(server, environment, items)
       @server = server
       @root = File.join(Config[:file_cache_path], "cookbooks")
-      answer = server.post("environments/#{environment}/cookbook_versions", { "run_list" => recipes.map { |name| name.split("::").first }.uniq })
+      answer = server.post("environments/#{environment}/cookbook_versions", { "run_list" => RunList.cookbooks(items) })
       @found = answer.to_h { |name, description| [name, CookbookVersion.new(name, description, File.join(@root, name))] }
-      @wanted = recipes.map { |name| name.split("::").first }.uniq
+      @wanted = RunList.expand(items).map { |name| name.split("::").first }.uniq
     end
 
     def [](name)

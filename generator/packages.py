@@ -29,6 +29,8 @@ fi
 """
 # dpkg(1), package states: with these two no file of the package is on the node; half-way states leave some.
 ABSENT = frozenset({"not-installed", "config-files"})
+# With these dpkg was interrupted: `dpkg --configure -a` goes on with what is at least unpacked.
+HALF_WAY = frozenset({"half-installed", "unpacked", "half-configured"})
 # No package manager writes anything else (deb-version(7), rpm-version(7)), whatever a node says.
 VERSION = re.compile(r"[A-Za-z0-9.+~^_:-]{1,250}", re.ASCII)
 
@@ -110,6 +112,13 @@ def parse(lines: Iterable[str], concerns: Callable[[str], bool] = platforms.is_o
     if not whole:
         raise ProbeError("neither dpkg-query nor rpm answered on the node.")
     return found
+
+
+def half_way(lines: Iterable[str], concerns: Callable[[str], bool] = platforms.is_openssl) -> dict[str, str]:
+    """Return {binary package: dpkg's state} of those, of the same lines as parse takes, that dpkg has not done with."""
+    fields = (line.split("\t") for line in lines)
+    states = {each[2]: each[4].rpartition(" ")[2] for each in fields if each[0] == "package" and len(each) == 5}
+    return {name: state for name, state in states.items() if state in HALF_WAY and concerns(name)}
 
 
 def older(manager: str, one: str, other: str) -> str:

@@ -120,12 +120,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @dataclass(frozen=True)
 class Told:
     """What a host said of itself: `platform` and `version` as ohai spells them, packages by name with full version,
-    the probe's findings, and the services that died; on day zero what its repositories offer.
+    those that dpkg has not done with by name with their state, the probe's findings, and the services that died; on day
+    zero what its repositories offer.
     """
 
     platform: str
     version: str
     packages: Mapping[str, str]
+    half_way: Mapping[str, str]
     findings: probe.Findings
     dead: tuple[str, ...]
     offered: Offers | None = None
@@ -155,7 +157,8 @@ def told(host, request) -> Told:
     dead = (*whole(dead_units, fields), *dead_scripts(fields))
     installed = whole(lambda lines: packages.parse(lines, packages.concern(asked)), lines)
     offered = offers.parse(lines, installed) if latest else None
-    return Told(*platform_of(said), installed, whole(probe.parse, mark + rest), dead, offered)
+    half_way = packages.half_way(lines, packages.concern(asked))
+    return Told(*platform_of(said), installed, half_way, whole(probe.parse, mark + rest), dead, offered)
 
 
 def lists(patterns: Iterable[str]) -> str:

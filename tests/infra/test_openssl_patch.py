@@ -26,6 +26,13 @@ def test_packages_are_fixed(told, asked):
         pytest.fail(verdict.reason, pytrace=False)
 
 
+def test_no_package_is_half_way(told):
+    """dpkg has done with every package that the advisories are about: none was left unpacked and not configured."""
+    if told.half_way:
+        named = ", ".join(f"{name} is {state}" for name, state in told.half_way.items())
+        pytest.fail(f"{named}, because dpkg was interrupted: `dpkg --configure -a` goes on with it", pytrace=False)
+
+
 def test_no_service_runs_the_old_library(told, counted):
     """No service maps a library that was replaced under it: a reload is often not enough."""
     none_of(told, counted, "service", "restart it")

@@ -148,6 +148,14 @@ apt_install() {
         -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" install $asked
 }
 
+# Prints the lines of $work/said in which apt and dpkg say why they failed, the end of it where none does. dpkg's reason
+# stands below its line.
+complaints() {
+    awk 'below && /^ / { print; found = 1 } { below = 0 } /^E: / { print; found = 1 }
+        /^dpkg: / && !/^dpkg: warning/ { print; found = below = 1 } END { exit !found }' "$work/said" ||
+        tail -n 4 "$work/said"
+}
+
 # Upgrades what may be upgraded, all in one transaction, and removes nothing.
 upgrade() {
     lists
@@ -155,7 +163,7 @@ upgrade() {
     [ -n "$asked" ] || return 0
     if [ "$family" = debian ]; then
         apt_install && return
-        fail "apt-get could not upgrade ${asked% }: $(grep -E '^E: |^[^ ]' "$work/said" >"$work/why"; words_of "$work/why" 6)"
+        fail "apt-get could not upgrade ${asked% }: $(complaints >"$work/why"; words_of "$work/why" 4)"
     else
         # shellcheck disable=SC2086 # full names
         locked "$tool" -y --setopt=exit_on_lock=1 upgrade $asked && return

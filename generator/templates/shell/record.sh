@@ -50,7 +50,7 @@ record() {
     error=null status=success
     if [ -s "$work/failures" ]; then
         status=failure
-        error=$(json "$(awk '!seen[$0]++' "$work/failures" | tr '\n' '/' | sed -e 's|/$||' -e 's|/| / |g' | cut -c 1-2000)")
+        error=$(json "$(awk '!seen[$0]++ { printf "%s%s", (said++ ? " / " : ""), $0 }' "$work/failures" | cut -c 1-2000)")
     fi
     [ -s "$work/stale" ] || : >"$work/stale"
     [ -s "$work/stale.before" ] || : >"$work/stale.before"

@@ -37,7 +37,7 @@ note() {
 
 # The first lines of a program's output that say something, as one, in printable ASCII, without a password in an address.
 words_of() {
-    tr -c ' -~\n' '?' <"$1" | sed -e '/^ *$/d' -e 's|//[^/@ ]*@|//|g' | sed -n "1,${2}p" |
+    tr -d '\r' <"$1" | tr -c ' -~\n' '?' | sed -e '/^ *$/d' -e 's|//[^/@ ]*@|//|g' | sed -n "1,${2}p" |
         tr '\n' ' ' | sed 's/ *$//' | cut -c 1-400
 }
 

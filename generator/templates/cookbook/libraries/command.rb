@@ -17,6 +17,17 @@ module OpensslPatch
       Mixlib::ShellOut.new(*words, environment: { 'LC_ALL' => 'C', 'PATH' => path }.merge(environment), timeout: 120).run_command
     end
 
+    # Returns the lines in which apt and dpkg say why they failed, of what mixlib-shellout tells of a program that did; at
+    # most four. dpkg's reason stands below its line.
+    def self.complaints(text)
+      below = false
+      text.scrub('?').lines.map { |line| line.chomp.sub(/\ASTD(?:OUT|ERR): /, '') }.select do |line|
+        reason = below && line.start_with?(' ')
+        below = line.match?(/\Adpkg: (?!warning)/)
+        reason || below || line.start_with?('E: ')
+      end.map(&:strip).uniq.first(4)
+    end
+
     # Returns the first lines of a text that say something, as one.
     def self.words(text, count)
       text.lines.map(&:strip).reject(&:empty?).first(count).join(' / ')

@@ -261,9 +261,10 @@ module OpensslPatch
 
     # What a person needs first, what could not be refreshed or upgraded, then the run's own words.
     def said(error)
-      words = Command.words(error.message, 6)
+      complaints = Command.complaints(error.message)
+      words = Command.words(error.message, complaints.empty? ? 6 : 1)
       known = !@failures.empty? && @failures.all? { |failure| words.include?(failure) }
-      [*@failures, *(known ? [] : [words]), *(unpatched - @failures)].join(' / ')[0, 2000]
+      [*@failures, *complaints, *(known ? [] : [words]), *(unpatched - @failures)].join(' / ')[0, 2000]
     end
 
     def summary(error)

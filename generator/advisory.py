@@ -11,7 +11,7 @@ from pathlib import Path
 from generator import platforms, rows, services
 from generator.errors import AdvisoryError
 from generator.platforms import Release
-from generator.rows import Fixed, NeverFixed, NotAffected, Package, Upstream
+from generator.rows import Fixed, Leak, NeverFixed, NotAffected, Package, Upstream
 from generator.table import Table
 
 SHIPPED = Path(__file__).parent / "advisories"
@@ -27,7 +27,8 @@ _OPENSSL = {"libssl", "libcrypto"}
 class Advisory:
     """What is known of one vulnerability, with its sources; `lab` marks equipment that is no published advisory.
 
-    `packages` are the binary packages of source packages that generator.platforms does not know. `latest` marks the one
+    `packages` are the binary packages of source packages that generator.platforms does not know. `leaks` is None where
+    attackers could read nothing by it. `latest` marks the one
     that stands for none: day zero, when no advisory says yet which version has the fix.
     """
 
@@ -48,6 +49,7 @@ class Advisory:
     packages: tuple[Package, ...] = ()
     restart: str = RESTARTS[0]
     latest: bool = False
+    leaks: Leak | None = None
 
     def __hash__(self) -> int:
         return hash((self.id, self.path))
@@ -186,12 +188,16 @@ def _advisory(table: Table, path: Path) -> Advisory:
         never_fixed=tuple(rows.never_fixed(row) for row in table.tables("never_fixed")),
         packages=tuple(rows.package(row) for row in table.tables("package")),
         restart=table.choice("restart", RESTARTS),
+        leaks=rows.leak(table.table("leaks")),
     )
     table.done()
     known = services.load()
     for name in found.services:
         if name not in known:
             table.wrong("services", f"{name!r} is not in services.toml, which has {', '.join(sorted(known))}")
+    for name in found.leaks.libraries if found.leaks else ():
+        if name not in libraries:
+            table.wrong("[leaks] libraries", f"{name!r} is none of its libraries, {', '.join(libraries)}")
     if not found.fixed and not found.not_affected and not found.never_fixed and found.upstream is None:
         table.wrong("fixed", "is missing; without a [[fixed]], a [[not_affected]], a [[never_fixed]] or an [upstream] "
                     "nothing is said")

@@ -53,6 +53,8 @@ def page(advisory: Advisory) -> Iterator[str]:
     yield from _told("restart", advisory.restart)
     yield from _told("follow-up", advisory.follow_up)
     yield from _told("coverage", advisory.coverage)
+    if leaks := advisory.leaks:
+        yield from _told("leaks", f"{leaks.what} of processes that map {' or '.join(leaks.libraries)}: {leaks.source}")
     yield from _told("no row for", ", ".join(gaps(advisory)))
     yield from _told("file", strict.line(str(advisory.path), 500))
     sources: dict[str, int] = {}

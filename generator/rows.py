@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from generator import numbering, platforms
 from generator.table import NAME, Table
 
+LEAKS = ("memory",)  # what may leak: keys, passwords and sessions are in it
+
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
@@ -75,6 +77,29 @@ class Package:
     binary: tuple[str, ...]
     source: str
     companions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """What attackers may have had before the patch: `what` is one of LEAKS, of every process that maps a library of
+    `libraries`.
+    """
+
+    what: str
+    libraries: tuple[str, ...]
+    source: str
+
+
+def leak(table: Table | None) -> Leak | None:
+    """Return the table [leaks], None where there is none: nothing leaks."""
+    if table is None:
+        return None
+    what = table.text("what")
+    if what is not None and what not in LEAKS:
+        table.wrong("what", f"{what!r:.60} is none of {', '.join(LEAKS)}")
+    found = Leak(what, table.words("libraries"), table.text("source"))
+    table.done()
+    return found
 
 
 def upstream(table: Table | None, openssl: bool) -> Upstream | None:

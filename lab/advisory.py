@@ -20,6 +20,11 @@ libraries = ["libssl", "libcrypto"]
 services = ["nginx", "stunnel4"]
 lab = true
 
+[leaks]
+what = "memory"
+libraries = ["libssl"]
+source = {quoted(SOURCE)}
+
 [[fixed]]
 distro = {quoted(mirror.distro)}
 release = {quoted(mirror.codename if mirror.distro == "debian" else mirror.release)}

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import asyncssh
 
-from fleet.errors import NodeError, NodeTimeoutError, UnreachableError
+from fleet.errors import LostError, NodeError, NodeTimeoutError, UnreachableError
+from fleet.host_keys import Vouched
 from fleet.node import Node
 from fleet.ssh_refusal import Client, reason, sentence
 from fleet.ssh_route import Router
@@ -140,7 +141,8 @@ class Connection:
 
         `timeout` is in seconds, `limit` the bytes kept of stdout and of stderr each (see Answer); the rest is read and
         dropped, so that the command does not block. With `sudo` it runs as root by sudo(8) -n. Raises NodeTimeoutError
-        where it did not end in time (it may run on), NodeError where the connection broke or sudo refused.
+        where it did not end in time and LostError where the connection broke (it may run on), NodeError where sudo
+        refused.
         """
         words = ["env", "LC_ALL=C", "sudo", "-n", "--", *argv] if sudo else argv
         what = clean(" ".join(word if len(word) <= 40 and "\n" not in word else "…" for word in argv), 80)
@@ -161,13 +163,13 @@ class Connection:
                 raise
             raise NodeTimeoutError(f"`{what}` did not end within {timeout:g} s; it may still run there.") from error
         except (OSError, asyncssh.Error) as error:
-            raise NodeError(f"`{what}` was not run: {reason(error, timeout)}.") from error
+            raise LostError(f"`{what}` was not run: {reason(error, timeout)}.") from error
         finally:
             if channel is not None and not session.closed.is_set():
                 channel.abort()
         if session.rc is None:
             why = clean(str(session.lost or "it gives no reason"), 200)
-            raise NodeError(f"the connection broke while `{what}` ran, which may still run there: {why}.")
+            raise LostError(f"the connection broke while `{what}` ran, which may still run there: {why}.")
         answer = Answer(
             session.rc, session.stdout.bytes(), session.stderr.bytes(),
             session.stdout.truncated or session.stderr.truncated,
@@ -242,31 +244,35 @@ class Connections:
                 "--address-attribute."
             )
         settings = self.settings
-        return Connection(await self.reach(Jump(address, settings.user, settings.port), settings.gateway))
+        return Connection(await self.reach(Jump(address, settings.user, settings.port), settings.gateway, node=node))
 
     async def reach(
-        self, to: Jump, through: tuple[Jump, ...] = (), way: tuple[tuple[Jump, ...], ...] = ()
+        self, to: Jump, through: tuple[Jump, ...] = (), way: tuple[tuple[Jump, ...], ...] = (), node: Node | None = None
     ) -> asyncssh.SSHClientConnection:
         """Return a connection to a host through these gateways, or those ssh_config names where none is given.
 
-        `way` are the gateways that are being made for which this host is one itself.
+        `way` are the gateways that are being made for which this host is one itself; `node` is who it is said to be,
+        whose word may count for its host key.
         """
         try:
             route = await asyncio.to_thread(self.router.route, to.host, to.user, to.port, bool(way))
         except StypticError as error:
             raise UnreachableError(str(error)) from error
         jumps = through or route.jumps
-        client = Client()
+        client = Client(Vouched(node, route.known) if node and self.settings.host_keys else None)
         seconds = self.settings.connect_timeout
         for again in (True, False):
             tunnel = await self.gateway(jumps, way) if jumps else None
             try:
                 async with asyncio.timeout(seconds):
                     ssh = await asyncssh.connect(
-                        to.host, tunnel=tunnel, client_factory=lambda: client, **route.arguments()
+                        to.host, tunnel=tunnel, client_factory=lambda: client,
+                        **route.arguments(client.vouched and client.vouched.trusted),
                     )
-                    ssh.set_extra_info(through=tunnel is not None)  # asyncssh would tell the gateway's own socket
-                    return ssh
+                ssh.set_extra_info(through=tunnel is not None)  # asyncssh would tell the gateway's own socket
+                if client.vouched:
+                    await client.vouched.keep(ssh)
+                return ssh
             except Exception as error:  # a peer can make asyncssh stumble in more ways than it has errors for
                 if again and tunnel is not None and tunnel.is_closed():
                     continue  # the gateway had gone, and took nothing but this connection with it

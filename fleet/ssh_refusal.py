@@ -5,14 +5,20 @@ import socket
 
 import asyncssh
 
+from fleet.host_keys import Vouched, described
 from fleet.ssh_route import LOCKED, Route
 from fleet.text import clean
+from generator.errors import StypticError
 
 
 class Client(asyncssh.SSHClient):
-    """Remembers the host key that was shown and not trusted. Answers no question: there is nobody to ask."""
+    """Remembers the host key that was shown and not trusted. Answers no question: there is nobody to ask.
 
-    def __init__(self):
+    `vouched` is whose word may count for the host's key (--host-keys chef), None where nobody's does.
+    """
+
+    def __init__(self, vouched: Vouched | None = None):
+        self.vouched = vouched
         self.shown: asyncssh.SSHKey | None = None
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
@@ -24,11 +30,18 @@ def sentence(error: Exception, route: Route, client: Client | None, seconds: flo
     """Return why there is no connection to the host of `route`; `seconds` is the time it had."""
     options = route.options
     where = options.host if options.port == 22 else f"{options.host} port {options.port}"
+    if isinstance(error, StypticError):
+        return str(error)
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
         return host_key(error, route, client)
     if isinstance(error, asyncssh.KeyExchangeFailed) and "host key" in str(error).lower():
+        if client and client.vouched and client.vouched.entry:
+            return (
+                f"{where} has no host key of a kind that it should have, {client.vouched.doubt()}: see on the host "
+                "whether it was installed anew, and run chef-client there"
+            )
         return (
-            f"{where} has no host key of a kind that {files(route)} holds for it: see on the host whether it was "
+            f"{where} has no host key of a kind that {held_in(route)} holds for it: see on the host whether it was "
             f"installed anew, then {forget(route)}"
         )
     if isinstance(error, asyncssh.PermissionDenied):
@@ -66,21 +79,23 @@ def reason(error: Exception, seconds: float) -> str:
 def host_key(error: asyncssh.HostKeyNotVerifiable, route: Route, client: Client | None) -> str:
     """Say whether a host's key is unknown, another one or revoked."""
     name, port = known_as(route)
-    shown = client.shown if client else None
+    shown, vouched = (client.shown, client.vouched) if client else (None, None)
     if "revoked" in str(error):
-        return f"the host key of {name} is marked @revoked in {files(route)}: do not use that host before you know why"
+        where = held_in(route)
+        return f"the host key of {name} is marked @revoked in {where}: do not use that host before you know why"
     if shown is None:
         return f"the host certificate of {name} is not good: {clean(str(error), 200)}"
-    key = f"{shown.get_algorithm()} {shown.get_fingerprint()}"
-    if any(route.known.trusted(name, "", port)[:1]):
+    key = described([shown])
+    if held := route.known.trusted(name, "", port)[0]:
+        agreed = f" (as {clean(vouched.node.name, 100)} reported it too)" if vouched and vouched.says(shown) else ""
         return (
-            f"the host key of {name} has changed, it is now {key}: find out on the host whether that is its key, then "
-            f"{forget(route)}"
+            f"the host key of {name} has changed, it is now {key}{agreed}, and {held_in(route)} holds "
+            f"{described(held)}: find out on the host whether that is its key, then {forget(route)}"
         )
     scan = f"ssh-keyscan {f'-p {port} ' if port else ''}{name} >> {route.known.files[0]}" if route.known.files else ""
     return (
-        f"the host key of {name} is not known, it is {key}: compare it with the host's own, then "
-        + (scan or "put it into a known_hosts file")
+        f"the host key of {name} is not known, it is {key}{f', and {vouched.doubt()}' if vouched else ''}: compare it "
+        f"with the host's own, then {scan or 'put it into a known_hosts file'}"
     )
 
 
@@ -104,9 +119,12 @@ def known_as(route: Route) -> tuple[str, int | None]:
 def forget(route: Route) -> str:
     """Return the command that drops a host's keys."""
     name, port = known_as(route)
-    return f"ssh-keygen -R {f'[{name}]:{port}' if port else name} and add the new one"
+    host, ours = f"[{name}]:{port}" if port else name, route.known.ours
+    if ours and held_in(route) == str(ours.path):
+        return f"ssh-keygen -f {ours.path} -R {host}, and the next run takes the one that is reported"
+    return f"ssh-keygen -R {host} and add the new one"
 
 
-def files(route: Route) -> str:
-    """Return the known_hosts files by name."""
-    return " or ".join(str(path) for path in route.known.files[:1]) or "known_hosts"
+def held_in(route: Route) -> str:
+    """Return by name the known_hosts file that holds a host, or should."""
+    return route.known.place(*known_as(route))

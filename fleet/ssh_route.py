@@ -3,13 +3,14 @@
 import copy
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncssh
 
 from fleet.errors import SettingsError
+from fleet.known_hosts import Known, OurHosts, default_path, load
 from fleet.settings import file_of
 from fleet.ssh_settings import Jump, SshSettings, jumps_of
 from fleet.text import clean
@@ -33,21 +34,6 @@ class Keys:
 
 
 @dataclass(slots=True)
-class Known:
-    """The host keys that known_hosts files hold."""
-
-    files: tuple[Path, ...]
-    hosts: asyncssh.SSHKnownHosts
-
-    def trusted(self, host: str, _address: str, port: int | None):
-        """Return the keys trusted for a host, as asyncssh takes them.
-
-        Looked up by the name that is connected to alone, as ssh_config(5)'s CheckHostIP has it by default.
-        """
-        return self.hosts.match(host, "", port)
-
-
-@dataclass(slots=True)
 class Route:
     """Everything that is decided about the way to one host before its first packet."""
 
@@ -59,8 +45,8 @@ class Route:
     agent: bool
     reread: list[Path] | None
 
-    def arguments(self) -> dict:
-        """Return the arguments of asyncssh.connect for one connection.
+    def arguments(self, trusted: Callable | None = None) -> dict:
+        """Return the arguments of asyncssh.connect for one connection; `trusted` finds host keys in Known's place.
 
         Each gets copies of the keys: asyncssh writes the signature's algorithm into them while it logs in.
         """
@@ -71,6 +57,8 @@ class Route:
         }
         if not self.agent:
             chosen["agent_path"] = None
+        if trusted:
+            chosen["known_hosts"] = trusted
         return chosen
 
 
@@ -82,6 +70,7 @@ class Router:
         default = Path(os.path.expanduser("~/.ssh/config"))  # pathlib's raises where nobody has a home
         config = settings.config or (default if default.is_file() else None)
         self.config = [config] if config else []
+        self.ours = OurHosts(default_path()) if settings.host_keys else None
         self.lock = threading.Lock()
         self.keys: dict[tuple, Keys] = {}
         self.known: dict[tuple, Known] = {}
@@ -157,17 +146,15 @@ class Router:
         files += [self.file("GlobalKnownHostsFile", name) for name in everybodys if name != "none"]
         for path in files:
             try:
-                lines = path.read_text(errors="replace").splitlines()
+                text = path.read_text(errors="replace")
             except FileNotFoundError:
                 continue
             except OSError as error:
                 raise SettingsError(f"known_hosts file {path} cannot be read: {error.strerror}.") from error
-            for line in lines:
-                try:
-                    hosts.load(line)
-                except ValueError:
-                    continue
-        found = self.known[users, everybodys] = Known(tuple(files), hosts)
+            load(hosts, text)
+        if self.ours:
+            self.ours.read()
+        found = self.known[users, everybodys] = Known(tuple(files), hosts, self.ours)
         return found
 
     def load_keys(self, files: tuple, certificates: tuple, only: bool) -> Keys:

@@ -35,7 +35,8 @@ class SshSettings:
     """What was said about SSH; None leaves it to ssh_config and then to OpenSSH's own defaults.
 
     `identity_file` is the one key to offer, `gateway` the way to every node, `config` an ssh_config in place of
-    ~/.ssh/config, `connect_timeout` seconds for all of connecting and logging in.
+    ~/.ssh/config, `connect_timeout` seconds for all of connecting and logging in; with `host_keys` a node whose key is
+    not known is known by the one that it reported (fleet.host_keys).
     """
 
     user: str | None = None
@@ -44,6 +45,7 @@ class SshSettings:
     gateway: tuple[Jump, ...] = ()
     config: Path | None = None
     connect_timeout: float = 15
+    host_keys: bool = False
 
 
 def settings_for(settings: Settings, knife: Mapping[str, object]) -> SshSettings:
@@ -65,6 +67,7 @@ def settings_for(settings: Settings, knife: Mapping[str, object]) -> SshSettings
     return SshSettings(
         user=str(user) if user else None, identity_file=identity, port=port, config=config,
         gateway=jumps_of(str(gateway), name) if gateway else (), connect_timeout=settings.connect_timeout,
+        host_keys=settings.host_keys == "chef",
     )
 
 

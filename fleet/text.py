@@ -4,16 +4,19 @@ import math
 import unicodedata
 from collections.abc import Container, Iterator, Sequence
 
+from fleet.redact import redacted
+
 # Unicode's controls, formats (bidirectional overrides, zero widths), surrogates, private use, unassigned, separators.
 UNFIT = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def clean(text: str, limit: int = 300) -> str:
-    """Return `text` as one line of at most `limit` characters without anything that moves a cursor or hides text.
+    """Return `text` as one line of at most `limit` characters without anything that moves a cursor or hides text, and
+    without what looks like a secret.
 
     White space runs become one space, unfit characters become `?`, and what is cut off is marked with an ellipsis.
     """
-    words = " ".join(text[: 4 * limit].split())
+    words = redacted(" ".join(text[: 4 * limit].split()))
     if words.isprintable():  # which none of these is
         fit = words
     else:
@@ -23,7 +26,8 @@ def clean(text: str, limit: int = 300) -> str:
 
 def last_lines(output: bytes, count: int = 6, limit: int = 300) -> str:
     """Return the last `count` lines of a program's output that say something, cleaned and joined with ` | `."""
-    lines = [line for line in output[-16_384:].decode(errors="replace").splitlines() if line.strip()]
+    text = redacted(output[-16_384:].decode(errors="replace"))
+    lines = [line for line in text.splitlines() if line.strip()]
     return " | ".join(clean(line, limit) for line in lines[-count:])
 
 

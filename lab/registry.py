@@ -71,12 +71,17 @@ def forget(nodes: Iterable[LabNode]) -> None:
                     continue
 
 
+def ssh_keys(node: LabNode) -> dict[str, str]:
+    """Return what Ohai has of the node's sshd: the second word of each key's .pub (its plugin ssh_host_key)."""
+    return {"host_ed25519_public": (node.identity / f"{keys.HOST}.pub").read_text().split()[1]}
+
+
 def node_object(node: LabNode, root: Path) -> dict:
     """Return what chef-client would have saved after a first run with an empty run list."""
     automatic = json.loads((root / "lab-ohai.json").read_text())
     automatic |= {
         "fqdn": node.name, "hostname": node.name, "machinename": node.name, "ipaddress": node.address,
-        "ohai_time": time.time(), "recipes": [], "roles": [],
+        "ohai_time": time.time(), "recipes": [], "roles": [], "keys": {"ssh": ssh_keys(node)},
     }
     return {
         "name": node.name, "chef_environment": node.environment, "json_class": "Chef::Node", "chef_type": "node",

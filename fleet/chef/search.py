@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
+from fleet import rivals
 from fleet.chef.answers import reading
 from fleet.errors import ChefServerError, IncompleteSearchError, NotFoundError, SettingsError
 from fleet.node import Node
@@ -28,6 +29,9 @@ OPENSSL_PACKAGES = tuple(sorted({name for names in platforms.PACKAGES.values() f
 _WITNESSES = {"witness_dpkg": "dpkg", "witness_rpm": "rpm"}
 _LONGEST = 1000  # characters of a value: no package manager and no platform writes as many, and 10,000 nodes are many
 _MOST_ALIKE = 100  # of one rpm that is there several times
+_LONGEST_KEY = 4000  # of a host key, see fleet.host_keys
+# What Ohai keeps of sshd's host keys under keys.ssh (chef/ohai, lib/ohai/plugins/ssh_host_key.rb).
+_HOST_KEYS = ("host_ed25519_public", "host_ecdsa_public", "host_ecdsa_type", "host_rsa_public")
 _ADDRESSES = (("cloud", "public_hostname"), ("fqdn",), ("ipaddress",))
 log = logging.getLogger(__name__)
 
@@ -108,6 +112,7 @@ def find_nodes(
     address_attribute: str | None = None,
     package_names: Sequence[str] = OPENSSL_PACKAGES,
     group_attribute: str | None = None,
+    host_keys: bool = False,
 ) -> list[Node]:
     """Return the nodes of `environment` (None or '*': of all) that match `query` (None: all), sorted by name.
 
@@ -116,9 +121,10 @@ def find_nodes(
     A row that says another environment of itself than the one asked for is dropped: the index lags. `address_attribute`
     is knife's -a, dotted; without it knife[:ssh_attribute], then cloud.public_hostname, then fqdn, as in `knife ssh`,
     and, beyond knife, ipaddress. `package_names` are the packages whose versions are wanted, rpm's as
-    epoch:version-release; `group_attribute` is a dotted path too, whose value is Node.group. Raises NotFoundError for
-    an unknown environment, naming those there are, SettingsError for a name that cannot be one. Nodes the index has
-    missed are named in a warning.
+    epoch:version-release; `group_attribute` is a dotted path too, whose value is Node.group; with `host_keys` the keys
+    that ohai has of sshd are asked for too, and nodes with one address know of each other. Raises NotFoundError for an
+    unknown environment, naming those there are, SettingsError for a name that cannot be one. Nodes the index has missed
+    are named in a warning.
     """
     environment = None if environment == "*" else environment
     if environment is not None:
@@ -131,6 +137,7 @@ def find_nodes(
         **{f"package_{name}": ("packages", name) for name in package_names},
         **{key: ("packages", name, "version") for key, name in _WITNESSES.items()},
         **({"group": tuple(group_attribute.split("."))} if group_attribute else {}),
+        **({name: ("keys", "ssh", name) for name in _HOST_KEYS} if host_keys else {}),
     }
     path = f"/environments/{environment}/nodes"
     listed = begun(lambda: server.get(path)) if environment is not None and not query else None
@@ -149,7 +156,8 @@ def find_nodes(
         with reading(server, f"GET {path}"):
             missing = sorted(listed.result().keys() - nodes.keys())
         _compare(server, environment, len(nodes), missing, incomplete)
-    return [nodes[name] for name in sorted(nodes)]
+    ordered = [nodes[name] for name in sorted(nodes)]
+    return rivals.named(ordered) if host_keys else ordered
 
 
 def package_names(advisories: Sequence) -> tuple[str, ...]:
@@ -207,6 +215,7 @@ def _node(row: Mapping, address_keys: Sequence[str], package_keys: Sequence[tupl
         policy_name=_text(row.get("policy_name")),
         reports_packages=bool(versions or any(row.get(key) for key in _WITNESSES)),
         group=_text(row.get("group")),
+        host_keys={name: text for name in _HOST_KEYS if (text := _text(row.get(name), _LONGEST_KEY))},
     )
 
 

@@ -1,29 +1,21 @@
-"""What a rollout shows: a live table at a terminal, one line a node in a pipe, and at the end what matters first."""
+"""What a rollout shows while it goes: a live table at a terminal, one line a node in a pipe."""
 
 import os
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TextIO
 
-from fleet import live_seen
 from fleet.cli import silence
 from fleet.node import State
+from fleet.report.conclusion import told
 from fleet.report.record import Outcome
-from fleet.rollout import Rollout
 from fleet.text import clean
 
-# The order in which states are counted and listed: what needs a person comes first.
-ORDER = (
-    State.FAILED, State.STALE, State.REBOOT_REQUIRED, State.UNREACHABLE, State.UNKNOWN, State.PENDING, State.SKIPPED,
-    State.PATCHED, State.ALREADY_PATCHED, State.NOT_AFFECTED,
-)
 COLOURS = {
     State.FAILED: "bold red", State.STALE: "red", State.REBOOT_REQUIRED: "yellow", State.UNREACHABLE: "red",
     State.UNKNOWN: "yellow", State.PATCHED: "green", State.ALREADY_PATCHED: "green", State.NOT_AFFECTED: "green",
 }
-NAMED = 5  # names told of nodes that were left alone for one reason
 
 
 class Steady:
@@ -143,7 +135,7 @@ class Live(Lines):
         self.at_work.pop(outcome.record.name, None)
         self.done.append(outcome)
         self.bar.advance(self.task)
-        if not (outcome.record.state.good or outcome.record.state is State.SKIPPED):
+        if not (outcome.record.state.good or outcome.record.left_alone):
             self.console.print(self.row_text(outcome), soft_wrap=True)
 
     def picture(self):
@@ -194,79 +186,3 @@ def for_stream(stream: TextIO | None = None, quiet: bool = False) -> Lines:
         return Quiet(stream)
     moves = stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
     return Live(stream) if moves else Lines(stream)
-
-
-def told(outcome: Outcome) -> str:
-    """Return what there is to say of a node that ended, in one line."""
-    record = outcome.record
-    if record.error:
-        return clean(record.error, 600)
-    said = [
-        f"{clean(name, 60)} {clean(before or 'absent', 60)} -> {clean(after, 60)}"
-        for name, after in sorted(record.packages_after.items())
-        if (before := record.packages_before.get(name)) != after and record.packages_before
-    ]
-    said += [clean(action, 120) for action in record.actions]
-    said += [clean(record.note, 300)] if record.note else []
-    return "; ".join(said + [clean(each, 300) for each in live_seen.said(outcome.checks)])
-
-
-def counts(outcomes: Iterable[Outcome]) -> str:
-    """Return how many nodes are in which state, in words."""
-    counted = Counter(outcome.record.state for outcome in outcomes)
-    return ", ".join(f"{counted[state]} {state.replace('_', ' ')}" for state in ORDER if counted[state])
-
-
-def conclusion(rollout: Rollout, whom: str) -> Iterator[str]:
-    """Yield the last words: one sentence with what matters, then who needs a person, why and what to do."""
-    outcomes = list(rollout.outcomes.values())
-    good = sum(outcome.record.state.good for outcome in outcomes)
-    skipped = sum(outcome.record.state is State.SKIPPED for outcome in outcomes)
-    counted = counts(outcomes)
-    whom = clean(whom, 200)
-    if rollout.stopped:
-        yield f"Stopped: {clean(rollout.stopped)}; {skipped} of {len(outcomes)} nodes of {whom} left alone ({counted})."
-    elif rollout.exit_code == 0:
-        asked = sum(outcome.record.started is not None for outcome in outcomes if outcome.record.state.good)
-        verified = "and verified" if asked == good else f"and {asked} of them verified, the others not affected"
-        yield f"{whom}: {good} of {len(outcomes)} nodes are good {verified} ({counted})."
-    elif skipped == len(outcomes):
-        yield f"{whom}: none of {len(outcomes)} nodes was asked."
-    else:
-        yield f"{whom}: {len(outcomes) - good} of {len(outcomes)} nodes are not good ({counted})."
-    yield from needing_a_person(outcomes)
-
-
-def follow_up(rollout: Rollout, advisories: Sequence) -> Iterator[str]:
-    """Yield what is left to do about what may have leaked before, if a node was patched: no package changes that. And
-    what has to be known of nodes that are good.
-    """
-    noted = Counter(outcome.record.note for outcome in rollout.outcomes.values() if outcome.record.note)
-    for note, count in noted.items():
-        yield f"{count} of {len(rollout.outcomes)} nodes: {clean(note, 600)}."
-    if any(outcome.record.state is State.PATCHED for outcome in rollout.outcomes.values()):
-        for advisory in advisories:
-            if advisory.follow_up:
-                yield f"{clean(advisory.id)} may have leaked before: {clean(advisory.follow_up, 600)}."
-
-
-def needing_a_person(outcomes: Iterable[Outcome]) -> Iterator[str]:
-    """Yield a line for each node that is not good, worst state first.
-
-    Nodes that were left alone, and those not yet reached when the rollout was interrupted, are told together.
-    """
-    alone: dict[tuple[State, str], list[str]] = {}
-    for outcome in sorted(outcomes, key=lambda each: (ORDER.index(each.record.state), each.record.name)):
-        record = outcome.record
-        if record.state.good:
-            continue
-        if record.state is State.SKIPPED or (record.state is State.PENDING and not record.error):
-            why = told(outcome) or "not reached"
-            alone.setdefault((record.state, why), []).append(clean(record.name, 100))
-            continue
-        yield f"  {clean(record.name, 100)} ({record.state}): {told(outcome) or 'see the report'}"
-        if outcome.todo:
-            yield f"    to do: {clean(outcome.todo, 600)}"
-    for (state, why), names in alone.items():
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        yield f"  {', '.join(names[:NAMED])}{more} ({state}): {why}"

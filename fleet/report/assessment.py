@@ -8,15 +8,13 @@ from datetime import UTC, datetime
 
 from fleet.assess import Assessment, Finding
 from fleet.journal import utc
-from fleet.text import clean
+from fleet.report.spreadsheet import cell
 from generator.verdict import KINDS
 
 COLUMNS = (
     "node", "environment", "platform", "release", "verdict", "vulnerable_to", "unknown_to", "packages", "reported",
     "old", "reports_packages", "reason",
 )
-# What a spreadsheet takes for a formula: https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA = ("=", "+", "-", "@")
 _CELL = 2000  # characters of a reason in one cell
 
 
@@ -57,7 +55,7 @@ def as_csv(assessment: Assessment) -> str:
     for finding in assessment.findings:
         node = finding.node
         by_kind = _by_kind(assessment, finding)
-        lines.writerow([_cell(value) for value in (
+        lines.writerow([cell(value, _CELL) for value in (
             node.name, node.environment, node.platform or "", node.release or "", finding.kind,
             " ".join(by_kind.get("vulnerable", ())), " ".join(by_kind.get("unknown", ())),
             " ".join(f"{name}={version}" for name, version in sorted(node.packages.items())),
@@ -95,8 +93,3 @@ def _time(seconds: float | None) -> str | None:
 
 def _word(value: bool) -> str:
     return "yes" if value else "no"
-
-
-def _cell(value: str) -> str:
-    text = clean(value, _CELL)
-    return f"'{text}" if text.startswith(_FORMULA) else text

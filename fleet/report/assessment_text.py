@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from fleet.assess import FOREIGN, Assessment, Finding
-from fleet.console import NAMED
+from fleet.report.conclusion import NAMED_ALONE as NAMED
 from fleet.text import aged, aligned, clean
 from generator.verdict import KINDS
 

@@ -4,9 +4,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from fleet import console
 from fleet.history import NodeLine, RunLine, Step
 from fleet.node import State
+from fleet.report import conclusion
 from fleet.text import aged, aligned, clean
 
 AT_WORK = 50  # nodes at work that are named; programs get all of them
@@ -16,7 +16,8 @@ STAGES = {
     "broken off": "was broken off: no end was written and its process is gone",
     "unknown": "has no end yet: whether its process lives cannot be told from here",
 }
-BROKEN_OFF = "See by `invoke verify` what those at work came to, break the lock by `invoke unlock`, and patch again."
+BROKEN_OFF = "Go on with it by `invoke patch --resume{run}`: it looks first at those that were cut short."
+HIDDEN = "record"  # a node's earlier end, which the step that takes it up again keeps for a resume
 
 
 def heading(run: RunLine) -> Iterator[str]:
@@ -29,6 +30,10 @@ def heading(run: RunLine) -> Iterator[str]:
     yield f"who          {_word(about, 'operator')}{ticket}"
     took = f", took {_length(run)}" if run.finished else ""
     yield f"began        {clean(run.started, 40)}, {_ago(run.started)}{took}"
+    if isinstance(resumed := about.get("resumed"), dict):
+        times = resumed.get("times")
+        often = f"{times} times, last " if isinstance(times, int) and times > 1 else ""
+        yield f"resumed      {often}{_ago(resumed.get('at'))}, by {_word(resumed, 'operator')}"
     yield f"Chef server  {_word(about, 'server')}"
     yield f"advisories   {_shown(about.get('advisories') or [])}"
     if isinstance(cookbook := about.get("cookbook"), dict) and cookbook:
@@ -45,11 +50,11 @@ def status(run: RunLine, at_work: Sequence[tuple[NodeLine, Step]], nodes: Sequen
         yield f"{'' if number else label:12} {clean(node.name, 100)}  {clean(step.name, 60)}, {_ago(step.at)}{wave}"
     if len(at_work) > AT_WORK:
         yield f"{'':12} and {len(at_work) - AT_WORK} more"
-    yield from console.needing_a_person(
+    yield from conclusion.needing_a_person(
         node.outcome for node in nodes if node.state != State.PENDING or node.record.get("error")
     )
     if run.stage == "broken off":
-        yield BROKEN_OFF
+        yield BROKEN_OFF.format(run=f" --run {run.id}")
 
 
 def history(runs: Sequence[RunLine]) -> Iterator[str]:
@@ -75,7 +80,7 @@ def show(run: RunLine, nodes: Sequence[NodeLine], steps: Sequence[Step]) -> Iter
         wave = f"wave {node.wave}  " if node.wave else ""
         seconds = f"{outcome.record.seconds:.1f} s  " if outcome.record.seconds else ""
         yield ""
-        yield f"{clean(node.name, 100)}  {node.state}  {wave}{seconds}{console.told(outcome)}".rstrip()
+        yield f"{clean(node.name, 100)}  {node.state}  {wave}{seconds}{conclusion.told(outcome)}".rstrip()
         if outcome.todo:
             yield f"  to do: {clean(outcome.todo, 600)}"
         yield from _steps(node.steps)
@@ -84,7 +89,7 @@ def show(run: RunLine, nodes: Sequence[NodeLine], steps: Sequence[Step]) -> Iter
 def counts(run: RunLine, at_work: int | None = None) -> str:
     """Return a run's nodes by state, what needs a person first; `at_work` of the pending ones have begun."""
     left = dict(run.counts)
-    said = [f"{left[state]} {state.replace('_', ' ')}" for state in console.ORDER if left.get(state)]
+    said = [f"{left[state]} {state.replace('_', ' ')}" for state in conclusion.ORDER if left.get(state)]
     if at_work is not None and (pending := left.get(State.PENDING)):
         begun = [f"{at_work} {at_work_then(run)}"] if at_work else []
         begun += [f"{pending - at_work} not begun"] if pending > at_work else []
@@ -103,7 +108,7 @@ def _steps(steps: Sequence[Step]) -> Iterator[str]:
         for name, value in step.detail.items():
             if name == "output" and isinstance(value, str):
                 yield from (f"      | {clean(line, VALUE)}" for line in value.split(" | "))
-            elif value not in (None, "", [], {}):
+            elif name != HIDDEN and value not in (None, "", [], {}):
                 yield f"      {clean(str(name), 60)}: {_shown(value)}"
 
 

@@ -6,14 +6,14 @@ import pty
 import re
 import threading
 from datetime import UTC, datetime
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet import console, rollout
+from fleet import console
 from fleet.node import Node, State
+from fleet.report import conclusion
 from fleet.report.record import Outcome
 from fleet.rollout import Rollout, begun
 
@@ -23,20 +23,12 @@ RICH = re.compile(r"\x1b\[(?:[0-9;]*m|2K|1A|\?25[lh])|\r")
 
 
 def ended(name="web1", state=State.PATCHED, error=None, todo=None, seconds=1.23, **values) -> Outcome:
-    outcome = begun(Node(name, "production", "192.0.2.1"), 1, state, error)
+    outcome = begun(Node(name, "production", "192.0.2.1"), int(state is not State.SKIPPED), state, error)
     outcome.todo, outcome.record.seconds = todo, seconds
     outcome.record.started = None if state in (State.NOT_AFFECTED, State.SKIPPED) else datetime(2026, 1, 2, tzinfo=UTC)
     for key, value in values.items():
         setattr(outcome.record, key, value)
     return outcome
-
-
-def rolled(*outcomes, stopped=None) -> Rollout:
-    return Rollout({outcome.record.name: outcome for outcome in outcomes}, stopped)
-
-
-def said(*outcomes, stopped=None, whom="production") -> list[str]:
-    return list(console.conclusion(rolled(*outcomes, stopped=stopped), whom))
 
 
 class Terminal:
@@ -116,9 +108,7 @@ def test_whatever_a_node_says_is_one_line(text, state):
         text, state, text or None, text, packages_before={text: "1"}, packages_after={text: text}, actions=[text]
     )
     console.Lines(stream).ended(outcome)
-    lines = [stream.getvalue().removesuffix("\n"), *said(outcome, whom=text, stopped=text or None)]
-    for line in lines:
-        assert line.isprintable()
+    assert stream.getvalue().removesuffix("\n").isprintable()
 
 
 def test_a_hostile_node_stays_short_and_harmless():
@@ -127,11 +117,12 @@ def test_a_hostile_node_stays_short_and_harmless():
     )
     stream = io.StringIO()
     console.Lines(stream).ended(hostile)
-    for line in [stream.getvalue()[:-1], *said(hostile, whom=HOSTILE)]:
+    rollout = Rollout({HOSTILE: hostile})
+    for line in [stream.getvalue()[:-1], *conclusion.conclusion(rollout, HOSTILE)]:
         assert line.isprintable()
         assert len(line) < 1000
     hostile.record.error = None
-    assert len(console.told(hostile)) < 1000
+    assert len(conclusion.told(hostile)) < 1000
 
 
 @pytest.mark.parametrize("breaks", ["pipe", "disk"])
@@ -226,82 +217,3 @@ def test_a_terminal_that_cannot_move_sees_lines(terminal, environment, term):
     shown.ended(ended())
     shown.close()
     assert terminal.seen() == "web1  patched  1.2 s\r\n"
-
-
-def test_the_conclusion_says_that_all_is_well():
-    assert said(ended("web1"), ended("web2", State.ALREADY_PATCHED)) == [
-        "production: 2 of 2 nodes are good and verified (1 patched, 1 already patched)."
-    ]
-    assert said(ended("web1"), ended("web3", State.NOT_AFFECTED)) == [
-        "production: 2 of 2 nodes are good and 1 of them verified, the others not affected (1 patched, 1 not affected)."
-    ]
-
-
-def test_the_conclusion_names_who_needs_a_person_the_worst_first():
-    outcomes = [
-        ended("web4", State.UNREACHABLE, "no route"), ended("web3", State.STALE, "mysqld", "restart mysqld"),
-        ended("web2", State.FAILED, "no mirror", "mend it"), ended("web1"),
-    ]
-    assert said(*outcomes) == [
-        "production: 3 of 4 nodes are not good (1 failed, 1 stale, 1 unreachable, 1 patched).",
-        "  web2 (failed): no mirror",
-        "    to do: mend it",
-        "  web3 (stale): mysqld",
-        "    to do: restart mysqld",
-        "  web4 (unreachable): no route",
-    ]
-
-
-def test_nodes_left_alone_are_told_together():
-    later = [ended(f"n{number}", State.SKIPPED, "left for later by --limit 1") for number in range(1, 10)]
-    assert said(ended("web1"), *later, ended("win1", State.SKIPPED, "windows 10 is not a platform")) == [
-        "production: 1 of 11 nodes are good and verified (10 skipped, 1 patched).",
-        "  n1, n2, n3, n4, n5 and 4 more (skipped): left for later by --limit 1",
-        "  win1 (skipped): windows 10 is not a platform",
-    ]
-
-
-def test_a_stop_is_said_first():
-    stopped = "the canary n1 failed"
-    spared = [ended(name, State.SKIPPED, f"not touched: {stopped}") for name in ("n2", "n3")]
-    assert said(ended("n1", State.FAILED, "no mirror"), *spared, stopped=stopped) == [
-        "Stopped: the canary n1 failed; 2 of 3 nodes of production left alone (1 failed, 2 skipped).",
-        "  n1 (failed): no mirror",
-        "  n2, n3 (skipped): not touched: the canary n1 failed",
-    ]
-
-
-def test_an_interruption_says_who_was_under_way():
-    under_way = ended("n2", State.PENDING, "interrupted on its way")
-    assert said(ended("n1"), under_way, ended("n3", State.PENDING), ended("n4", State.PENDING)) == [
-        "production: 3 of 4 nodes are not good (3 pending, 1 patched).",
-        "  n2 (pending): interrupted on its way",
-        "  n3, n4 (pending): not reached",
-    ]
-
-
-def test_nobody_asked_is_said():
-    assert said(ended("win1", State.SKIPPED, "windows"))[0] == "production: none of 1 nodes was asked."
-    assert said() == ["production: none of 0 nodes was asked."]
-
-
-def test_what_may_have_leaked_is_told_where_a_node_was_patched():
-    leaks, tight = SimpleNamespace(id="A-1", follow_up="reissue keys"), SimpleNamespace(id="A-2", follow_up=None)
-    assert list(console.follow_up(rolled(ended()), [leaks, tight])) == ["A-1 may have leaked before: reissue keys."]
-    assert list(console.follow_up(rolled(ended(state=State.ALREADY_PATCHED)), [leaks])) == []
-
-
-def test_what_has_to_be_known_of_a_good_node_is_told_with_it_and_at_the_end():
-    note = "no advisory says yet that it has the fix"
-    outcomes = [ended("web1", note=note), ended("web2", State.ALREADY_PATCHED, note=note), ended("web3")]
-    assert console.told(outcomes[1]) == note
-    assert list(console.follow_up(rolled(*outcomes), [])) == [f"2 of 3 nodes: {note}."]
-
-
-def test_every_state_has_its_place():
-    assert sorted(console.ORDER) == sorted(State)
-    for state in State:
-        outcome = ended(state=state)
-        lines = said(outcome)
-        assert (len(lines) == 1) is (state.good)
-        assert rollout.prepare([], [outcome]).outcomes == {"web1": outcome}

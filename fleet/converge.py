@@ -7,7 +7,8 @@ from fleet import look
 from fleet.errors import NodeError
 from fleet.text import clean
 
-RESULT = "/var/lib/openssl_patch/result.json"  # written by the recipe, for root alone
+STATE = "/var/lib/openssl_patch"  # for root alone
+RESULT = f"{STATE}/result.json"  # written by the recipe
 
 # Chef lets one run at a time into a node and waits for the lock (chef-client --run-lock-timeout). An override run list
 # (-o) converges that recipe alone and saves no node. $1 is the lock's limit in seconds, $2 "full" for the run list.

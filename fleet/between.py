@@ -4,10 +4,13 @@ import asyncio
 import os
 import sys
 import termios
+from collections.abc import Callable, Sequence
 
 from fleet import console
-from fleet.errors import SettingsError
+from fleet.apart import apart
+from fleet.errors import ChefServerError, SettingsError
 from fleet.journal import Journal
+from fleet.report.conclusion import counts
 from fleet.rollout import Rollout
 from fleet.settings import Settings
 from fleet.waves import Wave
@@ -25,31 +28,49 @@ def check(settings: Settings) -> None:
 class Between:
     """Called with each wave before it begins; returns why it shall not, None where it goes on.
 
-    The first one begins at once: who started the rollout has just agreed to it. Raises SettingsError where the journal
-    cannot be written.
+    The first one begins at once, and where a rollout is resumed the first of those that are left: who started it has
+    just agreed to it. Before each other one `lost` is asked for a lock that was broken meanwhile, if it is given; it
+    returns a sentence or None, and may raise ChefServerError. Raises SettingsError where the journal cannot be written.
     """
 
     def __init__(
-        self, settings: Settings, journal: Journal, run: str, going: Rollout, shown: console.Lines, count: int
+        self, settings: Settings, journal: Journal, run: str, going: Rollout, shown: console.Lines,
+        waves: Sequence[Wave], lost: Callable[[], str | None] | None = None,
     ):
         self.settings, self.journal, self.run, self.going, self.shown = settings, journal, run, going, shown
-        self.count = count
+        self.lost = lost
+        self.first = next((wave.number for wave in waves if not wave.again), 0)
+        self.count = max((wave.number for wave in waves), default=0)
 
     async def __call__(self, wave: Wave) -> str | None:
-        which = f"wave {wave.number} of {self.count}"
-        if wave.number > 1 and self.settings.pause:
+        which = "first" if wave.again else f"wave {wave.number} of {self.count}"
+        later = wave.number > self.first
+        if later and self.settings.pause:
             self.journal.step(self.run, None, "pause", seconds=self.settings.pause, wave=wave.number)
             await asyncio.sleep(self.settings.pause)
-        if wave.number > 1 and self.settings.confirm:
+        if later and self.settings.confirm:
             self.journal.step(self.run, None, "confirm", wave=wave.number)
-            counts = console.counts(self.going.outcomes.values())
+            so_far = counts(self.going.outcomes.values())
             with self.shown.held():
-                said = await answer(f"{which}: {wave.title}; so far {counts}. Go on? Type yes: ")
+                said = await answer(f"{which}: {wave.title}; so far {so_far}. Go on? Type yes: ")
             if said.strip().lower() not in ("yes", "y"):
                 return f"not confirmed before {which}"
+        if later and self.lost and (why := await self.broken()):
+            return why
         self.journal.step(self.run, None, "wave", number=wave.number, until=wave.until, title=wave.title)
         self.shown.wave(f"{which}: {wave.title}")
         return None
+
+    async def broken(self) -> str | None:
+        """Return in a sentence which lock is not ours any more; None where all are, or the server does not say."""
+        try:
+            why = await apart(self.lost)
+        except ChefServerError as error:  # nodes need no Chef server where a script patches them
+            self.journal.step(self.run, None, "the lock could not be looked at", error=str(error))
+            return None
+        if why:
+            self.journal.step(self.run, None, "lock lost", why=why)
+        return why
 
 
 async def answer(question: str) -> str:

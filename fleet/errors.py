@@ -25,6 +25,10 @@ class ConflictError(ChefServerError):
     """The server holds something else under this name: a frozen cookbook version, say."""
 
 
+class ChangedError(ConflictError):
+    """Somebody else changed an object while we were about to; reading it anew says what it is now."""
+
+
 class PinError(ConflictError):
     """An environment's constraint would give its nodes another version of the cookbook than ours."""
 
@@ -57,6 +61,12 @@ class NoNodesError(StypticError):
     exit_code = 10
 
 
+class NothingToResumeError(StypticError):
+    """The run ended with 0, and so does who asks to resume it."""
+
+    exit_code = 0
+
+
 class StoppedError(StypticError):
     """The rollout was stopped before anything was changed on this node."""
 
@@ -71,6 +81,14 @@ class UnreachableError(StypticError, ConnectionError):
 
 class NodeError(StypticError):
     """A step on a node failed after the connection stood."""
+
+
+class HookError(StypticError):
+    """A hook could not be started, failed or took too long; the message says how, in the hook's own last words."""
+
+
+class LostError(NodeError):
+    """The connection to a node broke in a step on it; what it ran may still run there."""
 
 
 class LiveError(StypticError):

@@ -11,9 +11,10 @@ from fleet import who
 from fleet.cli import INTERRUPTED
 from fleet.errors import SettingsError
 from fleet.journal import VERSION, WAITING
-from fleet.node import NodeRecord, State
-from fleet.report.record import NODE_KEYS, Outcome
+from fleet.report.record import Outcome, outcome_of
 from fleet.text import clean
+
+EXPOSURE_SINCE = 2  # the format of the journal from which on it has that table
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,7 @@ class NodeLine:
     @property
     def outcome(self) -> Outcome:
         """The node as the rollout had it."""
-        known = {key: self.record[key] for key in (*NODE_KEYS, "note") if key in self.record}
-        where = {key: known.get(key) for key in ("address", "platform", "release")}
-        environment = str(known.get("environment") or "")
-        known |= {"name": self.name, "state": State(self.state), "environment": environment, **where}
-        return Outcome(NodeRecord(**known), todo=self.record.get("todo"))
+        return outcome_of(self.name, self.state, self.record)
 
 
 class History:
@@ -79,20 +76,25 @@ class History:
 
     def __init__(self, path: Path):
         self.path = path
+        none = SettingsError(
+            f"there is no journal {path}: nothing was patched or verified from here yet, or STYPTIC_STATE names "
+            "another."
+        )
         if not path.exists():
-            raise SettingsError(
-                f"there is no journal {path}: nothing was patched or verified from here yet, or STYPTIC_STATE names "
-                "another."
-            )
+            raise none
         with self.understandably():
             # Source: https://www.sqlite.org/wal.html#read_only_databases. as_uri escapes what a URI has reserved.
             self.database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
             self.database.execute("BEGIN")
             (version,) = self.database.execute("PRAGMA user_version").fetchone()
-        if version != VERSION:
+        self.version = version
+        if version == 0 and not self.rows("SELECT 1 FROM sqlite_schema"):  # its writer was killed before it made any
+            self.close()
+            raise none
+        if not 1 <= version <= VERSION:
             self.close()
             raise SettingsError(
-                f"the journal {path} has format {version} and this Styptic reads {VERSION}: "
+                f"the journal {path} has format {version} and this Styptic reads up to {VERSION}: "
                 "read it with the Styptic that wrote it."
             )
 
@@ -100,7 +102,8 @@ class History:
         """Return the last runs, the latest first; `environment` as it was given by --env."""
         return self.lines(
             "SELECT id, started, finished, exit_code, about FROM run "
-            "WHERE ? IS NULL OR json_extract(about, '$.environment') = ? ORDER BY started DESC, rowid DESC LIMIT ?",
+            "WHERE ? IS NULL OR json_extract(about, '$.environment') = ? "
+            "ORDER BY COALESCE(json_extract(about, '$.resumed.at'), started) DESC, rowid DESC LIMIT ?",
             environment, environment, most,
         )
 
@@ -155,6 +158,28 @@ class History:
             (NodeLine(name, wave, state, loaded(record)), Step(name, at, step, loaded(detail)))
             for name, wave, state, record, at, step, detail in rows
         ]
+
+    def ends(self, verbs: Sequence[str]) -> Iterator[tuple[str, str, dict, str]]:
+        """Yield (node, state, record, when its last step was begun) of every node that a run of these verbs asked."""
+        rows = self.rows(
+            "SELECT node.name, state, record, (SELECT MAX(at) FROM step WHERE step.run = node.run AND step.node = "
+            "node.name) AS last FROM node JOIN run ON run.id = node.run WHERE last IS NOT NULL AND "
+            "json_extract(about, '$.verb') IN (SELECT value FROM json_each(?)) ORDER BY last", json.dumps(list(verbs)),
+        )
+        return ((name, state, loaded(record), at) for name, state, record, at in rows)
+
+    def exposures(self, latest: bool = True) -> list[tuple[str, str, dict]]:
+        """Return (node, when its run began, what was found) of the runs of `exposure`, by node and time.
+
+        With `latest` the last of each node alone. A journal of format 1 has none.
+        """
+        if self.version < EXPOSURE_SINCE:
+            return []
+        rows = self.rows("SELECT node, started, found FROM exposure JOIN run ON run.id = exposure.run "
+                         "ORDER BY node, started")
+        if latest:
+            rows = {row[0]: row for row in rows}.values()
+        return [(node, started, loaded(found)) for node, started, found in rows]
 
     def lines(self, statement: str, *values: object) -> list[RunLine]:
         """Return the runs that a statement selects with their nodes' counts."""

@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +12,9 @@ from pathlib import Path
 from fleet.errors import SettingsError
 from fleet.settings import file_of
 
-VERSION = 1
+VERSION = 2
 WAIT = 2  # seconds for another writer: the event loop stands still for as long
-SCHEMA = """
+FIRST_SCHEMA = """
 CREATE TABLE run (
     id TEXT PRIMARY KEY,
     started TEXT NOT NULL,          -- UTC, ISO 8601, as every time here
@@ -40,11 +40,33 @@ CREATE TABLE step (
 );
 CREATE INDEX step_of_node ON step (run, node);
 """
+SECOND_SCHEMA = """
+CREATE TABLE exposure (
+    run TEXT NOT NULL REFERENCES run (id),
+    node TEXT NOT NULL,
+    found TEXT NOT NULL,            -- JSON: what fleet.exposure_record keeps of a node's certificates; no key material
+    PRIMARY KEY (run, node)
+);
+CREATE TABLE followup (
+    id INTEGER PRIMARY KEY,
+    item TEXT NOT NULL,             -- of the follow-up list
+    advisory TEXT NOT NULL,
+    environment TEXT,               -- NULL: of every one
+    done INTEGER NOT NULL,          -- 0 where it is open again; the last word counts
+    at TEXT NOT NULL,
+    operator TEXT NOT NULL,
+    note TEXT NOT NULL
+);
+"""
+#: What each format added to the one before it; a file is brought up step by step, and nothing in it is rewritten.
+SCHEMAS = (FIRST_SCHEMA, SECOND_SCHEMA)
 WAITING = "wait for its wave"  # the step of a node that was looked at and goes on later, so that it is not at work
 NODE = (
     "INSERT INTO node (run, name, wave, state, record) VALUES (?, ?, ?, ?, ?) ON CONFLICT (run, name) "
     "DO UPDATE SET wave = excluded.wave, state = excluded.state, record = excluded.record"
 )
+
+STEP = "INSERT INTO step (run, node, at, name, detail) VALUES (?, ?, ?, ?, ?)"
 
 
 def default_path(environment: Mapping[str, str] = os.environ) -> Path:
@@ -77,16 +99,16 @@ class Journal:
             self.create()
 
     def create(self) -> None:
-        """Make the tables in an empty file; refuse a file of another version."""
+        """Make the tables that the file has not; refuse a file of a later version."""
         with self.at_once():
             (version,) = self.database.execute("PRAGMA user_version").fetchone()
-            if version not in (0, VERSION):
+            if not 0 <= version <= VERSION:
                 raise SettingsError(
                     f"the journal {self.path} has format {version} and this Styptic writes {VERSION}: "
                     "move it away, or name another file in STYPTIC_STATE."
                 )
-            if version == 0:
-                for statement in SCHEMA.split(";\n"):
+            if version < VERSION:
+                for statement in "".join(SCHEMAS[version:]).split(";\n"):
                     self.database.execute(statement)
                 self.database.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -97,6 +119,42 @@ class Journal:
     def finish(self, run: str, exit_code: int, finished: datetime) -> None:
         """Write down how a run ended."""
         self.write("UPDATE run SET finished = ?, exit_code = ? WHERE id = ?", utc(finished), exit_code, run)
+
+    def about(self, run: str, about: Mapping[str, object]) -> None:
+        """Write down anew what a run is about."""
+        self.write("UPDATE run SET about = ? WHERE id = ?", json.dumps(about), run)
+
+    def forget(self, run: str) -> None:
+        """Take out a run that came to nothing, because somebody else holds the lock, say."""
+        with self.understandably(), self.at_once():
+            for statement in ("DELETE FROM step WHERE run = ?", "DELETE FROM node WHERE run = ?",
+                              "DELETE FROM run WHERE id = ?"):
+                self.database.execute(statement, (run,))
+
+    def resume(
+        self, run: str, again: Callable[[dict, str | None], dict], step: str, **detail: object
+    ) -> tuple[dict, tuple]:
+        """Take up a run, which has no end from now on, and write down the step; of two at once one has it.
+
+        `again(about, finished)` returns what the run is about from now on, or raises. Returns that, and for
+        `finish_again` what it was about, when it had ended and with what.
+        """
+        with self.understandably(), self.at_once():
+            (text, finished, code), = self.database.execute(
+                "SELECT about, finished, exit_code FROM run WHERE id = ?", (run,)
+            )
+            about = again(json.loads(text), finished)
+            self.database.execute(
+                "UPDATE run SET about = ?, finished = NULL, exit_code = NULL WHERE id = ?", (json.dumps(about), run)
+            )
+            self.database.execute(STEP, (run, None, utc(datetime.now(UTC)), step, json.dumps(detail)))
+        return about, (json.loads(text), finished, code)
+
+    def finish_again(self, run: str, about: Mapping[str, object], finished: str | None, code: int | None) -> None:
+        """Give a run that was taken up for nothing the end it had."""
+        self.write(
+            "UPDATE run SET about = ?, finished = ?, exit_code = ? WHERE id = ?", json.dumps(about), finished, code, run
+        )
 
     def node(self, run: str, name: str, wave: int, state: str, record: Mapping[str, object]) -> None:
         """Write down where a node stands."""
@@ -110,10 +168,11 @@ class Journal:
 
     def step(self, run: str, node: str | None, name: str, **detail: object) -> None:
         """Write down that a step is about to be taken on a node, or (node None) by the run as a whole."""
-        self.write(
-            "INSERT INTO step (run, node, at, name, detail) VALUES (?, ?, ?, ?, ?)",
-            run, node, utc(datetime.now(UTC)), name, json.dumps(detail),
-        )
+        self.write(STEP, run, node, utc(datetime.now(UTC)), name, json.dumps(detail))
+
+    def exposure(self, run: str, node: str, found: Mapping[str, object]) -> None:
+        """Write down what certificates and keys a node has (fleet.exposure_record has its form)."""
+        self.write("INSERT OR REPLACE INTO exposure (run, node, found) VALUES (?, ?, ?)", run, node, json.dumps(found))
 
     def steps(self, run: str, node: str | None = None) -> list[tuple[str | None, str, dict]]:
         """Return (node, step, detail) of a run in the order they were taken, of one node or of all."""

@@ -32,7 +32,8 @@ class Node:
 
     `packages` are the packages it was asked for that ohai reported, name to version; `reports_packages` is whether it
     reported any package at all. `ohai_time` is when the node last reported, in seconds since the epoch, None when it
-    never did. `group` is its value of the attribute that `--spread-by` names.
+    never did. `group` is its value of the attribute that `--spread-by` names. With `--host-keys chef`, `host_keys` are
+    the host keys of its sshd as ohai has them, Ohai's name to text, and `rivals` the nodes with the same address.
     """
 
     name: str
@@ -45,6 +46,8 @@ class Node:
     policy_name: str | None = None
     reports_packages: bool = False
     group: str | None = None
+    host_keys: Mapping[str, str] = field(default_factory=dict)
+    rivals: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -73,3 +76,13 @@ class NodeRecord:
     error: str | None = None
     note: str | None = None
     started: datetime | None = None
+
+    @property
+    def left_alone(self) -> bool:
+        """True for a node that counts neither as good nor as bad: it was skipped before it had a place in a wave."""
+        return self.state is State.SKIPPED and not self.wave
+
+    @property
+    def kept_in(self) -> bool:
+        """True for a node that was skipped in its place in a wave, because its drain failed: it needs a person."""
+        return self.state is State.SKIPPED and bool(self.wave)

@@ -3,16 +3,18 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from fleet import change
-from fleet.errors import NotYetError, StoppedError, UnreachableError
+from fleet.clock import Clock
+from fleet.earlier import Earlier
+from fleet.errors import NodeTimeoutError, NotYetError, StoppedError, UnreachableError
 from fleet.journal import WAITING, Journal
 from fleet.node import Node, State
-from fleet.report.record import Check, Outcome, node_as_dict
-from fleet.rollout import Gate, begun
+from fleet.report.record import NOT_TOUCHED, Check, Outcome, outcome_as_dict
+from fleet.rollout import Gate
 from fleet.served import Served
 from fleet.settings import Settings
 from fleet.trip import Trip
@@ -29,7 +31,8 @@ class Patcher:
     `connections` are fleet.ssh's, `prove` is fleet.verify's: it runs tests/infra over a connection and returns its
     checks, `tell(name, step)` hears of every step, of "" while it waits. With `converge` false it only looks and
     proves (`verify`); `version` is the cookbook's that a node has to converge; `script` is fleet.via_shell's, run in
-    chef-client's place.
+    chef-client's place, `cookbook` fleet.local_mode's archive for nodes under a policy. `earlier` is what the run did
+    with its nodes before it was resumed, by name.
     """
 
     connections: object
@@ -42,6 +45,8 @@ class Patcher:
     converge: bool = True
     version: str | None = None
     script: bytes | None = None
+    cookbook: bytes = b""
+    earlier: Mapping[str, Earlier] = field(default_factory=dict)
 
     @property
     def program(self) -> str:
@@ -64,37 +69,49 @@ class Patcher:
         return any(each.restart == "reboot" for each in self.advisories)
 
     async def __call__(self, node: Node, gate: Gate) -> Outcome:
-        trip = Trip(self, node, begun(node), gate)
+        earlier = self.earlier.get(node.name) or Earlier(node.name)
+        trip = Trip(self, node, earlier.begun(node), gate, earlier=earlier)
         record = trip.outcome.record
         record.started = datetime.now(UTC)
         clock = time.monotonic()
         try:
-            async with asyncio.timeout(self.settings.timeout) as trip.clock:
+            earlier.take_up(self.journal, self.run)
+            async with Clock(self.settings.timeout, self.settings.step_timeout) as trip.clock:
                 await trip.go()
+                await trip.back()
         except NotYetError:
+            earlier.wanting = True
             self.journal.step(self.run, node.name, WAITING)
             self.tell(node.name, "")
             raise
         except StoppedError as error:
-            trip.end(State.SKIPPED, str(error))
+            earlier.wanting = True
+            trip.outcome = earlier.spared(node, str(error).removeprefix(NOT_TOUCHED))
+            trip.pool.out = trip.pool.out and trip.outcome is not earlier.end  # which has said so
         except UnreachableError as error:
             unreached = not trip.outcome.converged and trip.at == "connect"
             trip.end(State.UNREACHABLE if unreached else State.FAILED, trip.where(error))
+        except NodeTimeoutError as error:
+            trip.end(State.FAILED, trip.where(f"timed out in {trip.at}: {error}"), change.hung(trip))
         except StypticError as error:
             trip.end(State.FAILED, trip.where(error))
         except TimeoutError:
-            trip.end(State.FAILED, trip.where(f"timed out in {trip.at} after {self.settings.timeout} s"))
-            trip.outcome.todo = "log in and see what hangs, then patch again; --timeout gives it longer"
+            said = f"timed out in {trip.at} after {trip.clock.ran_out:g} s" + (trip.trouble and f": {trip.trouble}")
+            trip.end(State.FAILED, trip.where(said), change.hung(trip))
         except asyncio.CancelledError:
             record.error = f"interrupted in {trip.at}"
+            trip.pool.remind(trip.outcome)
             with contextlib.suppress(StypticError):  # an interruption stays one, whatever the journal says
                 self.write(trip.outcome, clock)
             raise
+        trip.pool.remind(trip.outcome)
         self.write(trip.outcome, clock)
         return trip.outcome
 
     def write(self, outcome: Outcome, began: float) -> None:
         """Write down how a node ended that was begun at `began` (time.monotonic), and what a person has to do."""
-        record, record.seconds = outcome.record, time.monotonic() - began
-        known = node_as_dict(record) | ({"todo": outcome.todo} if outcome.todo else {})
-        self.journal.node(self.run, record.name, record.wave, record.state.value, known)
+        record, earlier = outcome.record, self.earlier.get(outcome.record.name) or Earlier()
+        if outcome is not earlier.end:
+            record.seconds = time.monotonic() - began
+            earlier.join(outcome)
+        self.journal.node(self.run, record.name, record.wave, record.state.value, outcome_as_dict(outcome))

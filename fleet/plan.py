@@ -1,21 +1,24 @@
 """Whom to ask, and in which order: decided from the Chef server's search, before any node is connected to."""
 
 import ipaddress
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fleet import waves
 from fleet.judgement import judge
+from fleet.line import Line
 from fleet.node import Node, State
 from fleet.report.record import Outcome
 from fleet.rollout import begun
 from fleet.settings import Settings
 from fleet.text import clean
-from fleet.waves import Course
+from fleet.waves import NOTHING_BEGUN, Begun, Course, Wave
 
 if TYPE_CHECKING:
     from generator.verdict import Verdict
+
+LATER = "left for later by --limit"  # how the error of a node begins that a limit left out; its number follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +26,13 @@ class Plan:
     """`asked` are the nodes to connect to, in their order; `left_out` those that already have their end, and why.
 
     `verdicts` are what search data says of each node, by name: it is as old as the node's last chef-client run, so it
-    orders the nodes and proves nothing.
+    orders the nodes and proves nothing. `begun` is what an earlier part of a run did that is resumed (fleet.resume).
     """
 
     asked: tuple[Node, ...]
     left_out: tuple[Outcome, ...]
     verdicts: dict[str, object]
+    begun: Begun = NOTHING_BEGUN
 
 
 def make(nodes: Sequence[Node], advisories: Sequence, settings: Settings, converge: bool = True) -> Plan:
@@ -46,7 +50,7 @@ def make(nodes: Sequence[Node], advisories: Sequence, settings: Settings, conver
     for node in sorted(nodes, key=lambda node: verdicts[node.name].kind != "vulnerable"):
         end = end_without_asking(node, advisories, settings, converge, verdicts[node.name])
         if end is None and settings.limit is not None and len(asked) == settings.limit:
-            end = begun(node, state=State.SKIPPED, error=f"left for later by --limit {settings.limit}")
+            end = begun(node, state=State.SKIPPED, error=f"{LATER} {settings.limit}")
         if end is None:
             asked.append(node)
         else:
@@ -57,17 +61,30 @@ def make(nodes: Sequence[Node], advisories: Sequence, settings: Settings, conver
 def course(made: Plan, settings: Settings) -> Course:
     """Return how the rollout of a plan goes: its waves, and what stops it.
 
-    A canary is chosen of the releases that have a node which search data does not call in order.
+    A canary is chosen of the releases that have a node which search data does not call in order. Of a run that is
+    resumed, what was begun comes first, and then the waves that are left.
     """
     def likely(node: Node) -> bool:
         found = made.verdicts.get(node.name)
         return found is None or found.kind in ("vulnerable", "unknown")
 
     groups = (settings.max_per_group or 1) if settings.spread_by else None
-    return Course(
-        waves.cut(made.asked, settings.waves, likely), len(made.asked), settings.max_failures,
-        settings.max_unreachable, groups,
-    )
+    cut = waves.cut(made.asked, settings.waves, likely)
+    if made.begun.names:
+        cut = tuple(_left(cut, made))
+    return Course(cut, len(made.asked), settings.max_failures, settings.max_unreachable, groups, made.begun)
+
+
+def _left(cut: Sequence[Wave], made: Plan) -> Iterator[Wave]:
+    """Yield what is begun, and the waves that are left; the last of them takes whoever needs a change after all."""
+    first = tuple(node for node in made.asked if node.name in made.begun.names)
+    yield Wave(0, f"{waves.nodes(len(first))} begun before", 0, first, last=False, again=True)
+    line = Line(made.asked, begun=made.begun)
+    for node in first:
+        del line.waiting[node.name]
+    yield from (replace(wave, last=False) for wave in cut if line.wants(wave) and (wave.canary or not wave.last))
+    number = cut[-1].number + cut[-1].canary
+    yield Wave(number, "the rest", len(made.asked), tuple(line.rest()), last=True)
 
 
 def end_without_asking(
@@ -90,13 +107,20 @@ def end_without_asking(
         outcome = begun(node, state=State.UNKNOWN, error="it never reported its platform to the Chef server")
         outcome.todo = "run chef-client on it once" + (", or give --include-unknown" if converge else "")
         return outcome
-    if node.policy_name and converge and settings.via == "chef":
+    unconnected = converge and settings.via == "chef-server"
+    if node.policy_name and unconnected:
+        error, todo = out_of_the_servers_reach(node.policy_name)
+        outcome = begun(node, state=State.SKIPPED, error=error)
+        outcome.todo = todo
+        return outcome
+    if unconnected:
+        return None
+    if node.policy_name and converge and settings.full_run:
         policy = clean(node.policy_name, 100)
         outcome = begun(node, state=State.FAILED, error=(
-            f"it is under the policy {policy} and takes cookbooks only from that policy's lock; "
-            "nothing was changed on it"
+            f"it is under the policy {policy}, whose lock says what its full run converges; nothing was changed on it"
         ))
-        outcome.todo = "add openssl_patch to the policy and push it"
+        outcome.todo = "add openssl_patch to the policy and push it, or leave --full-run out"
         return outcome
     if not node.address:
         outcome = begun(node, state=State.UNREACHABLE, error="the Chef server has no address for it")
@@ -108,6 +132,15 @@ def end_without_asking(
         outcome.todo = "correct that attribute of the node, or name another with --address-attribute"
         return outcome
     return None
+
+
+def out_of_the_servers_reach(policy: object) -> tuple[str, str]:
+    """Return why no run list brings the cookbook to a node under a policy, and what to do."""
+    name = clean(str(policy), 100)
+    return (
+        f"it is under the policy {name} and takes cookbooks only from that policy's lock; not touched",
+        "patch it over SSH, without --via chef-server",
+    )
 
 
 def is_this_machine(address: str) -> bool:

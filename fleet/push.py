@@ -3,10 +3,13 @@
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from fleet import local_mode
 from fleet.errors import SettingsError
+from fleet.node import Node
+from fleet.settings import Settings
 from fleet.text import clean
 
 COOKBOOK = "openssl_patch"
@@ -16,13 +19,17 @@ NAMED = 50  # nodes; more of them are counted
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """The cookbook as it stands on the server; `changed`: this push put it there, sending `files` files."""
+    """The cookbook as it stands on the server; `changed`: this push put it there, sending `files` files.
+
+    `archive` is fleet.local_mode's for nodes that do not take it from there, empty where there is none of these.
+    """
 
     name: str
     version: str
     sha256: str
     changed: bool
     files: int
+    archive: bytes = field(default=b"", repr=False)
 
 
 def destination(config) -> Path:
@@ -80,6 +87,31 @@ def push(server, config, advisories: Sequence, environments: Iterable[str], acce
     for environment in environments:
         pins.check_solution(server, environment, COOKBOOK, rendered.version)
     return Pushed(rendered.name, rendered.version, uploaded.sha256, uploaded.changed, uploaded.files_sent)
+
+
+def served(nodes: Iterable[Node], settings: Settings) -> set[str]:
+    """Return the environments of those nodes that take the cookbook from the Chef server."""
+    return {node.environment for node in nodes if not local_mode.wanted(node, settings)}
+
+
+def for_nodes(server, config, advisories: Sequence, nodes: Sequence[Node], settings: Settings) -> Pushed:
+    """Have the cookbook ready for these nodes: pushed for those that take it from the server, packed for those that
+    converge it in local mode; where all do, nothing is uploaded. Raises what `push` does.
+    """
+    from fleet.chef import cookbook_files
+    from generator import render
+
+    environments = served(nodes, settings)
+    if environments:
+        pushed = push(server, config, advisories, environments, settings.accept_unpinned)
+    else:
+        rendered = render.cookbook(advisories, destination(config))
+        sha256 = cookbook_files.load(rendered.path).sha256
+        pushed = Pushed(rendered.name, rendered.version, sha256, changed=False, files=0)
+    if not any(local_mode.wanted(node, settings) for node in nodes):
+        return pushed
+    files = cookbook_files.load(destination(config)).files
+    return replace(pushed, archive=local_mode.archive(pushed.name, files))
 
 
 def refuse_unpinned(nodes: Sequence[tuple[str, str]]) -> None:

@@ -8,12 +8,23 @@ from fleet.cli import INTERRUPTED
 from fleet.errors import NotYetError, StoppedError
 from fleet.line import Line
 from fleet.node import Node, NodeRecord, State
-from fleet.report.record import Outcome
+from fleet.report.record import NOT_TOUCHED, Outcome
 from fleet.text import clean
 from fleet.waves import Course, Tally, Wave
 from generator.errors import StypticError
 
 START = 4  # connections that a wave begins with; each that comes about makes room for one more at a time
+
+
+def begun(node: Node, wave: int = 0, state: State = State.PENDING, error: str | None = None) -> Outcome:
+    """Return the outcome of a node that nothing was done on yet."""
+    whom = (node.name, node.address, node.environment, node.platform, node.release)
+    return Outcome(NodeRecord(*whom, wave, state, error=error))
+
+
+def spared(node: Node, why: str) -> Outcome:
+    """Return the outcome of a node that was left alone because the rollout was stopped."""
+    return begun(node, 0, State.SKIPPED, NOT_TOUCHED + why)
 
 
 @dataclass(slots=True)
@@ -22,23 +33,25 @@ class Rollout:
 
     `stopped` says in words why the rest was left alone, None as long as nothing stopped it. `halt`, there once it goes,
     stops it for the reason given and returns how many nodes are under way; `interrupted` says that a person did.
+    `spare` returns the outcome of a node that is left alone for a reason.
     """
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     stopped: str | None = None
     halt: Callable[[str], int] | None = None
     interrupted: bool = False
+    spare: Callable[[Node, str], Outcome] = spared
 
     @property
     def exit_code(self) -> int:
         """130 when a person stopped it, 3 when a limit did; 10 when no node could be asked at all; 2 when a node that
         counts is not good; else 0."""
-        states = [outcome.record.state for outcome in self.outcomes.values()]
+        records = [outcome.record for outcome in self.outcomes.values()]
         if self.stopped:
             return INTERRUPTED if self.interrupted else 3
-        if all(state is State.SKIPPED for state in states):
+        if all(record.left_alone for record in records):
             return 10
-        return 0 if all(state.good or state is State.SKIPPED for state in states) else 2
+        return 0 if all(record.state.good or record.left_alone for record in records) else 2
 
 
 class Gate:
@@ -64,11 +77,11 @@ class Gate:
         ends here, and it is sent again in a later one.
         """
         if self.stopped:
-            raise StoppedError(f"not touched: {self.stopped}")
+            raise StoppedError(NOT_TOUCHED + self.stopped)
         self.reach(name)
         if not self.line.admit(name):
             raise NotYetError("its wave has not begun")
-        return self.wave
+        return self.wave or self.line.begun.at_work[name]
 
     def reach(self, name: str) -> None:
         """Hear that a node was reached, which makes room for one more."""
@@ -89,12 +102,6 @@ class Gate:
 
 
 Way = Callable[[Node, Gate], Awaitable[Outcome]]
-
-
-def begun(node: Node, wave: int = 0, state: State = State.PENDING, error: str | None = None) -> Outcome:
-    """Return the outcome of a node that nothing was done on yet."""
-    whom = (node.name, node.address, node.environment, node.platform, node.release)
-    return Outcome(NodeRecord(*whom, wave, state, error=error))
 
 
 def prepare(nodes: Iterable[Node], left_out: Iterable[Outcome] = ()) -> Rollout:
@@ -122,7 +129,7 @@ async def run(
     spared when the course's limits stop the rollout is `skipped`. Without a course all are sent at once and nothing
     stops them.
     """
-    line = Line(nodes, course.max_per_group if course else None)
+    line = Line(nodes, course.max_per_group, course.begun) if course else Line(nodes)
     gate = Gate(line)
     tally = Tally(course) if course else None
 
@@ -149,7 +156,7 @@ async def run(
         state = outcome.record.state
         rollout.outcomes[node.name] = outcome
         line.ended(node.name, state)
-        if tally and (why := tally.add(outcome.record, wave)):
+        if tally and (why := tally.add(outcome.record, wave, bool(gate.reached))):
             gate.stop(why)
         if state is not State.UNREACHABLE:
             gate.reach(node.name)
@@ -175,6 +182,8 @@ async def run(
     for wave in course.waves if course else (Wave(1, "all", len(nodes), tuple(nodes), last=True),):
         if gate.stopped or not line.waiting:
             break
+        if not line.wants(wave):
+            continue
         try:
             if why := await begin(wave):
                 gate.stop(why)
@@ -182,9 +191,9 @@ async def run(
             gate.stop(str(error))
         if not gate.stopped:
             await go(wave)
-    if gate.stopped:
-        for node in line.rest():
-            rollout.outcomes[node.name] = begun(node, 0, State.SKIPPED, f"not touched: {gate.stopped}")
-            ended(rollout.outcomes[node.name])
-    if any(rollout.outcomes[node.name].record.state is State.SKIPPED for node in nodes):
+    rest = line.rest() if gate.stopped else []
+    for node in rest:
+        rollout.outcomes[node.name] = rollout.spare(node, gate.stopped)
+        ended(rollout.outcomes[node.name])
+    if rest or any(rollout.outcomes[node.name].record.left_alone for node in nodes):
         rollout.stopped = gate.stopped

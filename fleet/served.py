@@ -1,5 +1,6 @@
 """What a node serves before anything is changed on it, and must serve after it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fleet import look
@@ -23,6 +24,22 @@ class Served:
         """The ports as tests/infra takes them: 443, or 443=nginx."""
         whose = dict(self.whose)
         return tuple(f"{port}={whose[port]}" if port in whose else str(port) for port in self.tls)
+
+    @property
+    def detail(self) -> dict[str, list]:
+        """As a step in the journal has it, for who goes on with a run that was cut short."""
+        return {"tls": list(self.tls), "services": list(self.services), "whose": [list(each) for each in self.whose]}
+
+    @classmethod
+    def of(cls, detail: Mapping[str, object]) -> "Served":
+        """Return what `detail` was made of; what it lacks, or what is of another type, is as nobody said it."""
+        def listed(key: str) -> list:
+            return value if isinstance(value := detail.get(key), list) else []
+
+        ports = tuple(each for each in listed("tls") if type(each) is int)
+        pairs = (each for each in listed("whose") if isinstance(each, list) and len(each) == 2)
+        whose = tuple((port, str(name)) for port, name in pairs if type(port) is int)
+        return cls(ports, tuple(map(str, listed("services"))), whose)
 
 
 NOTHING = Served()

@@ -1,13 +1,16 @@
 """The settings of a rollout: flags over the environment's block over invoke.yaml over knife's own over our defaults."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from fleet import hooks
 from fleet.errors import SettingsError
+from fleet.hooks import Hooks
 from fleet.text import clean
-from fleet.waves import DEFAULT, FIVE_PERCENT, Amount, Steps, amount, steps
+from fleet.values import WEEK, duration, number
+from fleet.waves import DEFAULT, Amount, Steps, amount, steps
 
 EVERYWHERE = "*"
 # Chef's own rule for an environment's name (Chef::Environment), which a flag taken for a value never meets.
@@ -25,17 +28,23 @@ class Settings:
     concurrency: int = 50
     waves: Steps = DEFAULT
     max_failures: Amount | None = None
-    max_unreachable: Amount = FIVE_PERCENT
+    max_unreachable: Amount | None = None
     pause: int | None = None
     confirm: bool = False
     spread_by: str | None = None
     max_per_group: int | None = None
+    hooks: Hooks = hooks.NONE
+    hooked_elsewhere: tuple[str, ...] = ()  # other environments than the one that is meant that have hooks of their own
     address_attribute: str | None = None
     full_run: bool = False
     via: str = "chef"
+    poll: int = 30
+    keep: bool = False
     latest: bool = False
     live: bool = False
     strict: bool = False
+    reboot: bool = False
+    reboot_timeout: int = 600
     include_unknown: bool = False
     accept_unpinned: bool = False
     ssh_user: str | None = None
@@ -43,6 +52,7 @@ class Settings:
     ssh_port: int | None = None
     ssh_gateway: str | None = None
     ssh_config: str | None = None
+    host_keys: str = "known"
     sudo: bool = False
     yes: bool = False
     ticket: str | None = None
@@ -52,7 +62,10 @@ class Settings:
     run_lock_timeout: int = 600
     connect_timeout: int = 15
     timeout: int = 1800
+    step_timeout: int | None = None
     max_age: int = 86_400
+    certificate_directories: tuple[str, ...] = ()
+    followup: str | None = None  # a shop's own items of the follow-up list
     profile: str | None = None
 
     @property
@@ -67,36 +80,48 @@ class Settings:
         return ", ".join(part for part in (where, self.query and f"the query {self.query}") if part)
 
 
-WEEK = 7 * 86_400
-# The least and the most of each number; a time longer than a week is a slip, and some are more than a clock takes.
+# The least and the most of each number.
 NUMBERS = {
     "limit": (1, None), "concurrency": (1, None), "ssh_port": (1, 65_535), "run_lock_timeout": (0, WEEK),
-    "connect_timeout": (1, WEEK), "timeout": (1, WEEK), "max_per_group": (1, None),
+    "connect_timeout": (1, WEEK), "timeout": (1, WEEK), "step_timeout": (1, WEEK), "reboot_timeout": (1, WEEK),
+    "max_per_group": (1, None), "poll": (1, WEEK),
 }
 AMOUNTS = {"max_failures", "max_unreachable"}  # a number of nodes, or a share of them: 3, 5%
 DURATIONS = {"max_age", "pause"}  # may be written with a unit: 90min, 24h, 7d
-UNITS = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86_400}
 SWITCHES = {
-    "full_run", "latest", "live", "strict", "include_unknown", "accept_unpinned", "confirm", "sudo", "yes", "no_lock",
-    "quiet",
+    "full_run", "keep", "latest", "live", "strict", "reboot", "include_unknown", "accept_unpinned", "confirm", "sudo",
+    "yes", "no_lock", "quiet",
 }
-VIA = ("chef", "shell")  # what changes a node: chef-client, or the shell target in its place
-FILES = {"report", "ssh_identity_file", "ssh_config"}
+# What changes a node: chef-client, the shell target in its place, or its own chef-client's next run.
+VIA = ("chef", "shell", "chef-server")
+# What is about a connection, or what goes over one, and makes no sense where none is made.
+CONNECTED = {
+    "full_run", "reboot", "reboot_timeout", "host_keys", "ssh_user", "ssh_identity_file", "ssh_port", "ssh_gateway",
+    "ssh_config", "sudo", "concurrency", "address_attribute", "run_lock_timeout", "step_timeout",
+}
+UNCONNECTED = {"keep", "poll"}  # and the other way round
+# Seconds for a node whose chef-client runs by itself: two of its intervals of 30 min, their splay, and the run.
+PATIENCE = 5400
+HOST_KEYS = ("known", "chef")  # which host keys are trusted: those of known_hosts, or what a node reported besides
+CHOICES = {"via": VIA, "host_keys": HOST_KEYS}
+REPEATED = {"advisory": "advisories", "directory": "certificate_directories"}  # flags by the setting that has them all
+FILES = {"report", "ssh_identity_file", "ssh_config", "followup"}
 # What decides whom a command is about, or that it may run, is said on the command line and nowhere else.
-FLAGS_ONLY = {"latest", "live", "env", "query", "limit", "yes", "accept_unpinned", "ticket"}
-KNOWN = {field.name for field in fields(Settings)} - FLAGS_ONLY
+FLAGS_ONLY = {"latest", "live", "env", "query", "limit", "yes", "accept_unpinned", "ticket", "reboot"}
+KNOWN = {field.name for field in fields(Settings)} - FLAGS_ONLY - {"hooked_elsewhere"}
 
 
 def load(flags: Mapping[str, object], configured: Mapping[str, object] | None = None) -> Settings:
     """Return the settings for one command.
 
-    `flags` are a verb's arguments (`advisory` repeated is `advisories`); None, False and [] mean "not given". Nothing
-    is no value: `--limit "$N"` without an N must not mean every node. `configured` is invoke.yaml's `styptic` table;
-    its `environments` holds a table an environment, which wins over the rest of it; a key without a value is not said.
+    `flags` are a verb's arguments (`advisory` repeated is `advisories`, see REPEATED); None, False and [] mean "not
+    given". Nothing is no value: `--limit "$N"` without an N must not mean every node. `configured` is invoke.yaml's
+    `styptic` table; its `environments` holds a table an environment, which wins over the rest of it; a key without a
+    value is not said.
     Raises SettingsError for an unknown key or a wrong value, naming where it stands.
     """
     given = {
-        ("advisories" if name == "advisory" else name): value
+        REPEATED.get(name, name): value
         for name, value in flags.items() if value is not None and value is not False and value != []
     }
     table = dict(block_of({} if configured is None else configured, "styptic", also="environments"))
@@ -104,22 +129,41 @@ def load(flags: Mapping[str, object], configured: Mapping[str, object] | None = 
     if not isinstance(environments, Mapping):
         raise SettingsError("invoke.yaml: styptic.environments must be a table with one block an environment.")
     merged: dict[str, object] = {}
+    hooked = []
     for name, block in {"": table, **environments}.items():
         where = f"styptic.environments.{name}" if name else "styptic"
         checked = {key: value_of(key, value, f"invoke.yaml: {where}.{key}") for key, value in block_of(block, where)}
         if name in ("", given.get("env")):
             merged |= checked
+        elif "hooks" in checked:
+            hooked.append(name)
     merged |= {name: value_of(name, value, flag_of(name)) for name, value in given.items()}
     if "latest" in given and "advisories" in given:
         raise SettingsError("--latest is for before there is an advisory: give it, or --advisory, not both.")
-    settings = Settings(**merged)
+    settings = Settings(**merged, hooked_elsewhere=tuple(hooked))
     if settings.max_per_group and not settings.spread_by:
         raise SettingsError("--max-per-group is about groups: say with --spread-by which attribute makes them.")
-    if settings.full_run and settings.via != "chef":
+    if "via" in flags:
+        settings = via_server(settings, given, "timeout" in merged)
+    if settings.full_run and settings.via == "shell":
         raise SettingsError("--full-run converges a run list, which is chef-client's: leave it or --via shell out.")
     if settings.env and not ENVIRONMENT.fullmatch(settings.env):
         raise SettingsError(f"--env: {clean(settings.env)!r} is not the name of a Chef environment.")
     return settings
+
+
+def via_server(settings: Settings, given: Iterable[str], timed: bool) -> Settings:
+    """Return the settings of a verb that changes nodes, with the time that --via chef-server needs unless one is said.
+
+    Raises SettingsError where a flag was `given` that makes no sense there, or only there. What invoke.yaml has for
+    other rollouts is passed over.
+    """
+    there = settings.via == "chef-server"
+    for name in sorted((CONNECTED if there else UNCONNECTED).intersection(given)):
+        if there:
+            raise SettingsError(f"{flag_of(name)} is about connections; --via chef-server makes none: leave one out.")
+        raise SettingsError(f"{flag_of(name)} is about --via chef-server, and this goes another way: leave it out.")
+    return replace(settings, timeout=PATIENCE) if there and not timed else settings
 
 
 def block_of(block: object, where: str, also: str | None = None) -> list[tuple[str, object]]:
@@ -144,6 +188,13 @@ def value_of(name: str, value: object, where: str) -> object:
         if not isinstance(names, (list, tuple)) or not all(isinstance(each, str) and each for each in names):
             raise SettingsError(f"{where} must be a list of advisory names or files.")
         return tuple(dict.fromkeys(names))
+    if name == "certificate_directories":
+        from generator.exposure import DIRECTORY
+
+        places = [value] if isinstance(value, str) else value
+        if not isinstance(places, (list, tuple)) or not all(map(DIRECTORY.fullmatch, map(str, places))):
+            raise SettingsError(f"{where} must be absolute paths of letters, digits and /_.@+-.")
+        return tuple(dict.fromkeys(map(str, places)))
     if name in SWITCHES:
         if not isinstance(value, bool):
             raise SettingsError(f"{where} must be true or false, not {clean(str(value))!r}.")
@@ -152,14 +203,16 @@ def value_of(name: str, value: object, where: str) -> object:
         return duration(value, where)
     if name == "waves":
         return steps(value, where)
+    if name == "hooks":
+        return hooks.parse(value, where)
     if name in AMOUNTS:
         return amount(value, where)
     if name in NUMBERS:
         return number(value, *NUMBERS[name], where)
     if not isinstance(value, str) or not value.strip() or value.startswith("-"):
         raise SettingsError(f"{where} wants a value, not {clean(str(value))!r}.")
-    if name == "via" and value not in VIA:
-        raise SettingsError(f"{where} is {' or '.join(VIA)}, not {clean(value)!r}.")
+    if name in CHOICES and value not in CHOICES[name]:
+        raise SettingsError(f"{where} is {' or '.join(CHOICES[name])}, not {clean(value)!r}.")
     return str(file_of(value, where)) if name in FILES else value
 
 
@@ -171,31 +224,10 @@ def file_of(value: str, where: str) -> Path:
         raise SettingsError(f"{where}: {clean(value)!r} names the home of a user there is not.") from error
 
 
-def number(value: object, least: int, most: int | None, where: str) -> int:
-    """Return a whole number of at least `least` and, if given, at most `most`."""
-    try:
-        found = int(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else None
-    except ValueError:
-        found = None
-    if found is None or found < least or (most is not None and found > most):
-        wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
-        raise SettingsError(f"{where} must be a whole number {wanted}, not {clean(str(value))!r}.")
-    return found
-
-
-def duration(value: object, where: str) -> int:
-    """Return a time in seconds, written as such or as a whole number with one of UNITS behind it."""
-    said = re.fullmatch(r"(\d{1,9}) ?([a-z]*)", str(value).strip(), re.ASCII)
-    if isinstance(value, bool) or not said or said[2] not in UNITS or int(said[1]) == 0:
-        raise SettingsError(
-            f"{where} must be seconds, or a number with a unit (90min, 24h, 7d), not {clean(str(value))!r}."
-        )
-    return int(said[1]) * UNITS[said[2]]
-
-
 def flag_of(name: str) -> str:
     """Return the flag that carries a setting."""
-    return "--advisory" if name == "advisories" else "--" + name.replace("_", "-")
+    flags = {setting: flag for flag, setting in REPEATED.items()}
+    return "--" + flags.get(name, name).replace("_", "-")
 
 
 def somebody_meant(settings: Settings) -> Settings:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fleet.errors import NodeError, NodeTimeoutError
 from fleet.node import Node
+from fleet.redact import redacted
 from fleet.report.record import Check
 from fleet.served import NOTHING, Served
 from fleet.text import clean, last_lines
@@ -136,7 +137,7 @@ class Worker:
             raise broken
         if "error" in message:
             raise NodeError(f"its checks could not run: {clean(message['error'])}.")
-        return [Check(name, outcome, said) for name, outcome, said in message["checks"]]
+        return [Check(name, outcome, redacted(said)) for name, outcome, said in message["checks"]]
 
     async def end(self) -> None:
         """End it at once; it keeps nothing that would have to be written."""

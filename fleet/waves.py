@@ -2,8 +2,8 @@
 counting alone: nothing here waits or connects."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from fleet.errors import SettingsError
 from fleet.node import Node, NodeRecord, State
@@ -73,6 +73,7 @@ class Wave:
 
     `nodes` are whom search data puts into it, in their order: who turns out to need nothing, or is out of reach, gives
     the place to the next. A canary wave has `releases`, each with a place for one of its nodes; the others have none.
+    With `again` it is what a rollout that was resumed looks at before all else, and has no place of its own: see Begun.
     """
 
     number: int
@@ -82,6 +83,28 @@ class Wave:
     last: bool
     canary: bool = False
     releases: frozenset = frozenset()
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What the earlier part of a rollout that is resumed did with its nodes, by their names.
+
+    Those it was `at_work` on keep the place they have in the wave given; those it `changed` and that were good then
+    keep theirs as long as they need nothing; those it found `in_order` have none.
+    """
+
+    at_work: Mapping[str, int] = field(default_factory=dict)
+    changed: frozenset[str] = frozenset()
+    in_order: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All of them."""
+        return self.changed | self.in_order | self.at_work.keys()
+
+
+NOTHING_BEGUN = Begun()
 
 
 def release_of(node: Node) -> object:
@@ -134,27 +157,32 @@ def title(step: Amount | None, until: int, total: int) -> str:
 class Course:
     """How a rollout over `total` nodes goes: its waves, what stops it, how many of one group are under way at once.
 
-    `max_failures` None is the default: none before the last wave, and 5 % in all. `max_per_group` None: groups do not
-    matter.
+    `max_failures` None is the default: none before the last wave, and 5 % in all; `max_unreachable` None likewise: 5 %,
+    and not all of the first ones. `max_per_group` None: groups do not matter. `begun` is what an earlier part of it
+    did, where it is resumed.
     """
 
     waves: tuple[Wave, ...]
     total: int
     max_failures: Amount | None = None
-    max_unreachable: Amount = FIVE_PERCENT
+    max_unreachable: Amount | None = None
     max_per_group: int | None = None
+    begun: Begun = NOTHING_BEGUN
 
     def said(self) -> Iterable[tuple[str, str]]:
         """Yield what a person should know of it before it begins: a heading and a line."""
+        first, *_ = (*(wave.number for wave in self.waves), 0)
         for wave in self.waves:
             names = f": {', '.join(clean(node.name, 100) for node in wave.nodes[:NAMED])}" if wave.canary else ""
             more = f" and {len(wave.nodes) - NAMED} more" if names and len(wave.nodes) > NAMED else ""
-            yield "" if wave.number > 1 else "waves", f"{wave.number}: {wave.title}{names}{more}"
+            number = "first" if wave.again else wave.number
+            yield "" if wave.number > first else "waves", f"{number}: {wave.title}{names}{more}"
         if self.max_failures is None:
             most = f"one failure before the last wave, more than {self.counted(FIVE_PERCENT)} in the whole rollout"
         else:
             most = f"more than {self.counted(self.max_failures)} failures in the whole rollout"
-        yield "stopped by", f"{most}, or more than {self.counted(self.max_unreachable)} nodes out of reach"
+        gone = self.counted(self.max_unreachable or FIVE_PERCENT)
+        yield "stopped by", f"{most}, or more than {gone} nodes out of reach"
         if self.max_per_group is not None:
             yield "spread", f"at most {self.max_per_group} of one group at once; nodes that have none are one group"
 
@@ -172,26 +200,31 @@ class Tally:
     failed: int = 0
     unreachable: int = 0
 
-    def add(self, record: NodeRecord, wave: Wave) -> str | None:
+    def add(self, record: NodeRecord, wave: Wave, others: bool = False) -> str | None:
         """Count how a node ended in `wave`; return in words why the rollout is to stop, None where it goes on.
 
-        A node that is `stale` or owes a reboot was patched as far as the data allows and is no failure.
+        `others` says that a node which was reached is under way.
+        A node that is `stale` or owes a reboot was patched as far as the data allows and is no failure. One whose drain
+        failed is one: what kept it in will keep in others, and each of them may have been half out for a while.
         """
         course = self.course
         if record.state is State.UNREACHABLE:
             self.unreachable += 1
-            if self.reached == 0 and self.unreachable == TRIES:
-                return f"none of the first {TRIES} nodes could be reached"
-            if self.unreachable > course.max_unreachable.of(course.total):
-                allowed = course.counted(course.max_unreachable)
+            if course.max_unreachable is None and self.unreachable == TRIES and not (self.reached or others):
+                return f"none of the first {TRIES} nodes could be reached, and no --max-unreachable is given"
+            most = course.max_unreachable or FIVE_PERCENT
+            if self.unreachable > most.of(course.total):
+                allowed = course.counted(most)
                 return f"{nodes(self.unreachable)} could not be reached, and --max-unreachable allows {allowed}"
             return None
         self.reached += 1
-        if record.state is not State.FAILED:
+        if record.state is not State.FAILED and not record.kept_in:
             return None
         self.failed += 1
         if course.max_failures is None and wave.canary:
             return f"the canary {clean(record.name, 80)} failed"
+        if course.max_failures is None and wave.again:
+            return f"{clean(record.name, 80)}, which was begun before, failed, and none may before the last wave"
         if course.max_failures is None and not wave.last:
             return f"{clean(record.name, 80)} failed in wave {wave.number}, and none may before the last"
         most = FIVE_PERCENT if course.max_failures is None else course.max_failures

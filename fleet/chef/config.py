@@ -23,7 +23,8 @@ from fleet.errors import SettingsError
 class ChefConfig:
     """The settings of one Chef server.
 
-    `client_key` is PEM text and `proxies` may hold a password: neither is ever shown. `ssl_verify` is False for
+    `client_key` is PEM text and `proxies` may hold a password: neither is ever shown. `key_file` is where the key was
+    read, None for one that is given inline. `ssl_verify` is False for
     `ssl_verify_mode :verify_none`; `trusted_certs` are extra certificates (files) to trust; `proxies` has the keys
     http, https and no_proxy as far as they are set; `knife` is knife's own table, keys without colon; `cookbook_path`
     are directories; `sources` the files all this was read from.
@@ -40,6 +41,7 @@ class ChefConfig:
     cookbook_path: tuple[Path, ...] = ()
     sources: tuple[Path, ...] = ()
     profile: str = "default"
+    key_file: Path | None = None
 
 
 def load(profile: str | None = None, *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> ChefConfig:
@@ -73,10 +75,11 @@ def load(profile: str | None = None, *, cwd: Path | None = None, env: Mapping[st
     if not (name.isascii() and name.isprintable()):  # it travels in a header
         raise SettingsError(f"node_name is {name!r} in {_names(sources)}: no Chef client or user has such a name")
     directory = found.parent if found else dot_chef
+    key, key_file = _key(settings, name, directory, dot_chef, cwd, sources)
     return ChefConfig(
         server_url=url.rstrip("/"),
         client_name=name,
-        client_key=_key(settings, name, directory, dot_chef, cwd, sources),
+        client_key=key,
         ssl_verify=str(settings.get("ssl_verify_mode") or "verify_peer").lstrip(":") != "verify_none"
         or bool(settings.get("verify_api_cert")),
         ssl_ca_file=_path(settings["ssl_ca_file"], cwd) if settings.get("ssl_ca_file") else None,
@@ -86,6 +89,7 @@ def load(profile: str | None = None, *, cwd: Path | None = None, env: Mapping[st
         cookbook_path=tuple(_path(path, cwd) for path in _listed(settings.get("cookbook_path"))),
         sources=tuple(sources),
         profile=profile,
+        key_file=key_file,
     )
 
 
@@ -150,10 +154,12 @@ def _candidates(cwd: Path, env: Mapping[str, str], dot_chef: Path) -> list[Path]
     return [directory / name for directory in dict.fromkeys(directories) for name in ("config.rb", "knife.rb")]
 
 
-def _key(settings: Mapping, name: str, directory: Path, dot_chef: Path, cwd: Path, sources: list[Path]) -> str:
-    """The client's key as PEM text: given inline, named, or one of knife's default files."""
+def _key(
+    settings: Mapping, name: str, directory: Path, dot_chef: Path, cwd: Path, sources: list[Path]
+) -> tuple[str, Path | None]:
+    """The client's key as PEM text, and its file: given inline (no file), named, or one of knife's default files."""
     if settings.get("client_key_contents"):
-        return str(settings["client_key_contents"])
+        return str(settings["client_key_contents"]), None
     if settings.get("client_key"):
         path = _path(settings["client_key"], cwd)
         said = f"client_key in {_names(sources)} names"
@@ -165,7 +171,7 @@ def _key(settings: Mapping, name: str, directory: Path, dot_chef: Path, cwd: Pat
             looked = ", ".join(str(place) for place in dict.fromkeys(places))
             raise SettingsError(f"no key for {name!r}: no client_key in {_names(sources)}, nor is there {looked}")
     try:
-        return path.read_text(encoding="ascii")
+        return path.read_text(encoding="ascii"), path
     except UnicodeDecodeError as error:
         raise SettingsError(f"{said} {path}, which is not a PEM file") from error
     except OSError as error:

@@ -6,7 +6,7 @@ So what was created is read back, there after a moment, and is ours if it says s
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -80,7 +80,7 @@ def read(server, environment: str) -> Holder | None:
 
 
 def take(server, holder: Holder) -> None:
-    """Take the lock that `holder` describes.
+    """Take the lock that `holder` describes; where the same run left it, as when it is resumed, it is the holder's now.
 
     Raises LockedError when another run holds it, LockError where the server keeps no locks for us, ChefServerError.
     """
@@ -91,8 +91,24 @@ def take(server, holder: Holder) -> None:
     if found.run != holder.run:
         raise LockedError(
             f"{whom} is being patched by {found.told}; nothing was changed: wait until that run has ended "
-            f"(`invoke status` on {clean(found.host, 60)}), or, if it is dead, break its lock with `{unlocking(whom)}`."
+            f"(`invoke status` on {clean(found.host, 60)}), or, if it is dead, go on with it there (`invoke patch "
+            f"--resume`) or break its lock with `{unlocking(whom)}`."
         )
+    if not _is(found, holder):
+        server.put(_path(holder.environment), _item(holder))
+
+
+def lost(server, holders: Iterable[Holder]) -> str | None:
+    """Return in a sentence which of these locks is not its holder's any more, None while all are: a request each.
+
+    Raises ChefServerError where the server does not say.
+    """
+    for holder in holders:
+        found = read(server, holder.environment)
+        if found is None or not _is(found, holder):
+            by = f", and it is held by {found.told}" if found else ""
+            return f"the lock on {clean(holder.environment, 100)} was broken{by}"
+    return None
 
 
 def unlocking(environment: str) -> str:
@@ -101,9 +117,9 @@ def unlocking(environment: str) -> str:
 
 
 def release(server, holder: Holder) -> bool:
-    """Give a lock back; False when the run no longer held it. Raises ChefServerError."""
+    """Give a lock back; False when it is not this holder's any more. Raises ChefServerError."""
     found = read(server, holder.environment)
-    if found is None or found.run != holder.run:
+    if found is None or not _is(found, holder):
         return False
     try:
         server.delete(_path(holder.environment))
@@ -113,8 +129,8 @@ def release(server, holder: Holder) -> bool:
 
 
 @contextmanager
-def held(server, holders: Sequence[Holder], tell: Callable[[str], None]) -> Iterator[None]:
-    """Hold these locks, all or none, until the block has ended, however it ends.
+def held(server, holders: Sequence[Holder], tell: Callable[[str], None]) -> Iterator[Callable[[], str | None]]:
+    """Hold these locks, all or none, until the block has ended, however it ends. Gives what says `lost` of them.
 
     `tell` hears in a sentence of a lock that could not be given back, or was no longer ours. Raises as `take`.
     """
@@ -129,7 +145,7 @@ def held(server, holders: Sequence[Holder], tell: Callable[[str], None]) -> Iter
                 tried.pop()
                 raise
             taken.add(holder.environment)
-        yield
+        yield lambda: lost(server, holders)
     finally:
         for holder in reversed(tried):
             whom = clean(holder.environment, 100)
@@ -160,7 +176,7 @@ def _taken(server, holder: Holder) -> Holder | None:
 
 def _create(server, holder: Holder) -> None:
     """Create the item, and the bag if there is none; an item that is there already is no error here."""
-    body = {"id": holder.environment, **asdict(holder)}
+    body = _item(holder)
     try:
         try:
             server.post(f"/data/{BAG}", body)
@@ -174,6 +190,15 @@ def _create(server, holder: Holder) -> None:
         raise
     except ChefServerError as error:
         raise LockError(f"{str(error).rstrip('. ')}; {ADVICE}.") from error
+
+
+def _item(holder: Holder) -> dict:
+    return {"id": holder.environment, **asdict(holder)}
+
+
+def _is(found: Holder, holder: Holder) -> bool:
+    """True for the lock of the same run and of the same process: a run that was resumed has another."""
+    return (found.run, found.process) == (holder.run, holder.process)
 
 
 def _path(environment: str) -> str:

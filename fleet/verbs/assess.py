@@ -24,7 +24,7 @@ OWN = {
 def assess(
     context, env=None, query=None, advisory=None, all=False, max_age=None, json=False, csv=False, live=False,
     address_attribute=None, ssh_user=None, ssh_identity_file=None, ssh_port=None, ssh_gateway=None, ssh_config=None,
-    sudo=False, concurrency=None, timeout=None, profile=None,
+    host_keys=None, sudo=False, concurrency=None, timeout=None, profile=None,
 ):
     """
     Say which nodes are vulnerable, by what ohai last reported. Connects to no node, unless --live.
@@ -44,12 +44,12 @@ def assess(
     settings = shared.settings_of(context, {
         "env": env, "query": query, "advisory": ["all"] if all else advisory, "max_age": max_age, "live": live,
         "address_attribute": address_attribute, "ssh_user": ssh_user, "ssh_identity_file": ssh_identity_file,
-        "ssh_port": ssh_port, "ssh_gateway": ssh_gateway, "ssh_config": ssh_config, "sudo": sudo,
-        "concurrency": concurrency, "timeout": timeout, "profile": profile,
+        "ssh_port": ssh_port, "ssh_gateway": ssh_gateway, "ssh_config": ssh_config,
+        "host_keys": host_keys, "sudo": sudo, "concurrency": concurrency, "timeout": timeout, "profile": profile,
     })
     advisories = shared.advisories_of(settings)
     with shared.shop(settings) as shop:
-        nodes = shared.nodes_of(shop.server, settings, advisories)
+        nodes = shared.nodes_of(shop.server, settings, advisories, ssh=live)
         url, ways = shop.server.url, _ways(settings, shop.config)
     from fleet import assess as assessing
 

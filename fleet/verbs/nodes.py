@@ -32,13 +32,14 @@ def nodes(context, env=None, query=None, address_attribute=None, limit=None, pro
 
 
 def as_json(found) -> None:
-    """Print the nodes as a JSON list with the fields of fleet.node.Node, but `group`, which no flag here asks for."""
+    """Print the nodes as a JSON list with the fields of fleet.node.Node, but those that no flag here asks for."""
     import dataclasses
     import json
 
     said = [dataclasses.asdict(node) | {"packages": dict(node.packages)} for node in found]
     for each in said:
-        del each["group"]
+        for unasked in ("group", "host_keys", "rivals"):
+            del each[unasked]
     json.dump(said, sys.stdout, indent=2)
     print()
 

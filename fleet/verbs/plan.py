@@ -37,11 +37,12 @@ def plan(context, env=None, query=None, advisory=None, latest=False, address_att
     with shared.shop(settings) as shop:
         found = shared.nodes_of(shop.server, settings, advisories)
         from fleet import plan as planning
+        from fleet import push
 
         made = planning.make(found, advisories, settings)
         for line in shared.heading(shop.server, settings, made, advisories):
             print(line)
-        for line in cookbook(shop, advisories, sorted({node.environment for node in made.asked})):
+        for line in cookbook(shop, advisories, sorted(push.served(made.asked, settings))):
             print(line)
     for line in nodes(made, settings):
         print(line)

@@ -2,11 +2,12 @@
 
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from fleet import local_mode
 from fleet.errors import NoNodesError, SettingsError
 from fleet.node import Node
 from fleet.plan import Plan, course
@@ -30,6 +31,7 @@ SSH = {
     "ssh_port": "Port of sshd on the nodes",
     "ssh_gateway": "Jump host, [user@]host[:port]",
     "ssh_config": "ssh_config file in place of ~/.ssh/config",
+    "host_keys": "known (known_hosts alone, the default) or chef (a host not in there is known by what ohai reported)",
     "sudo": "Become root by sudo, which must not want a password",
     "concurrency": "Nodes at once (default 50)",
     "timeout": "Seconds a node may take in all (default 1800)",
@@ -56,10 +58,15 @@ def short(*groups: Mapping[str, str]) -> dict[str, str]:
 
 def settings_of(context, flags: Mapping[str, object], whom: bool = True) -> Settings:
     """Return a verb's settings from its flags and invoke.yaml; `whom` asks that an environment or a query is said."""
-    if context.config.run.dry:
-        raise SettingsError("invoke's own --dry holds back nothing that Styptic does; `invoke plan` changes nothing.")
+    refuse_dry(context)
     settings = load(flags, plain(context.config.get("styptic", {})))
     return somebody_meant(settings) if whom else settings
+
+
+def refuse_dry(context) -> None:
+    """Raise SettingsError where Invoke was told to run nothing: it cannot keep that."""
+    if context.config.run.dry:
+        raise SettingsError("invoke's own --dry holds back nothing that Styptic does; `invoke plan` changes nothing.")
 
 
 def plain(value):
@@ -88,7 +95,7 @@ def make_report_directory(settings: Settings) -> None:
     if settings.report is None:
         return
     try:
-        Path(settings.report).mkdir(parents=True, exist_ok=True)
+        Path(settings.report).mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=settings.report):
             pass
     except OSError as error:
@@ -114,9 +121,10 @@ def shop(settings: Settings) -> Iterator[Shop]:
         yield Shop(server, config)
 
 
-def nodes_of(server, settings: Settings, advisories: Sequence = ()) -> list[Node]:
+def nodes_of(server, settings: Settings, advisories: Sequence = (), ssh: bool = False) -> list[Node]:
     """Return the nodes that are meant, sorted by name, with the packages the advisories are about (none: OpenSSL's).
 
+    With `ssh` they are to be connected to: where --host-keys wants it, the host keys they reported are asked for too.
     Raises NoNodesError when there is none, SettingsError when none has the attribute to spread by.
     """
     from fleet.chef import search
@@ -124,7 +132,7 @@ def nodes_of(server, settings: Settings, advisories: Sequence = ()) -> list[Node
     found = search.find_nodes(
         server, environment=settings.environment, query=settings.query, address_attribute=settings.address_attribute,
         package_names=search.package_names(advisories) if advisories else search.OPENSSL_PACKAGES,
-        group_attribute=settings.spread_by,
+        group_attribute=settings.spread_by, host_keys=ssh and settings.host_keys == "chef",
     )
     if not found:
         raise NoNodesError(
@@ -153,25 +161,42 @@ def heading(server, settings: Settings, made: Plan, advisories: Sequence) -> Ite
     for number, each in enumerate(advisories):
         equipment = " (lab equipment)" if each.lab else ""
         yield f"{'' if number else 'advisories':12} {clean(each.id)}: {clean(each.title)}{equipment}"
-    yield f"nodes        {len(made.asked)} to connect to; {len(made.left_out)} left out"
-    recipe = "whole run lists" if settings.full_run else "recipe[openssl_patch] alone"
-    yield f"converge     {recipe if settings.via == 'chef' else 'no: a shell script over SSH'}"
+    there = settings.via == "chef-server"
+    yield f"nodes        {len(made.asked)} to {'edit' if there else 'connect to'}; {len(made.left_out)} left out"
+    yield from converging(settings)
+    if under := sum(local_mode.wanted(node, settings) for node in made.asked):
+        yield f"policies     {under} nodes are under one: they converge a copy of the cookbook, in local mode"
+    for hook in settings.hooks:
+        yield f"{hook.step:12} {hook.said}"
+    if settings.reboot:
+        yield f"reboot       nodes that nothing else mends, within the waves; {settings.reboot_timeout} s to come back"
     if made.asked:
         for about, line in course(made, settings).said():
             yield f"{about:12} {line}"
 
 
-def ask(server, settings: Settings, made: Plan, advisories: Sequence) -> None:
+def converging(settings: Settings) -> Iterator[str]:
+    """Yield what is done with each node, and, where it is less than usual, how it is proven, a line each."""
+    if settings.via == "chef-server":
+        last = "and stays in them (--keep)" if settings.keep else "and is taken out again"
+        yield f"converge     each node's whole run list, by its own chef-client: the recipe is put into it {last}"
+        yield f"proof        what the cookbook records on the Chef server, read every {settings.poll} s; no SSH"
+        return
+    recipe = "whole run lists" if settings.full_run else "recipe[openssl_patch] alone"
+    yield f"converge     {recipe if settings.via == 'chef' else 'no: a shell script over SSH'}"
+
+
+def ask(server, settings: Settings, made: Plan, advisories: Sequence, more: Iterable[str] = ()) -> None:
     """Have a person agree before anything changes; raises SettingsError where nobody does or nobody can be asked.
 
     `--yes` is agreement. Every environment at once wants a word typed, a single one a yes; a plan that touches no node
-    wants nothing.
+    wants nothing. `more` is what there is to say beside the plan.
     """
     if settings.yes or not made.asked:
         return
     if not all(stream and stream.isatty() for stream in (sys.stdin, sys.stdout)):
         raise SettingsError("there is no terminal to ask at, so nothing was changed; give --yes to go on without.")
-    for line in heading(server, settings, made, advisories):
+    for line in (*more, *heading(server, settings, made, advisories)):
         print(line)
     word = "everywhere" if settings.env == EVERYWHERE else "yes"
     try:

@@ -1,7 +1,7 @@
 """`invoke unlock`: breaks the lock on an environment that a dead run left; and the lock as `patch` takes it."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -74,9 +74,13 @@ def ask(settings: Settings) -> None:
 
 
 @contextmanager
-def locked(shop: shared.Shop, settings: Settings, environments: Iterable[str], run: str) -> Iterator[None]:
+def locked(
+    shop: shared.Shop, settings: Settings, environments: Iterable[str], run: str
+) -> Iterator[Callable[[], str | None]]:
     """Hold the locks on these environments for a run until the block has ended; none with --no-lock.
 
+    Gives what asks the server whether they still are this run's, and returns in a sentence which is not, None as long
+    as all are; it raises ChefServerError.
     Raises LockedError where another run has one, LockError where the server keeps none for us, ChefServerError.
     """
     from fleet.chef import lock
@@ -88,5 +92,5 @@ def locked(shop: shared.Shop, settings: Settings, environments: Iterable[str], r
         )
         for environment in ([] if settings.no_lock else sorted(environments))
     ]
-    with lock.held(shop.server, holders, lambda sentence: complain(sentence, 0)):
-        yield
+    with lock.held(shop.server, holders, lambda sentence: complain(sentence, 0)) as lost:
+        yield lost

@@ -45,6 +45,7 @@ class Answer:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are written apart, and the client would wait 40 ms with its ACK
 
     def handle_one_request(self):
         self.raw_requestline = self.rfile.readline(65537)

@@ -13,14 +13,15 @@ import pytest
 
 from fleet import between, console, rollout, waves
 from fleet.between import Between
-from fleet.errors import SettingsError
+from fleet.errors import ServerUnreachableError, SettingsError
 from fleet.journal import Journal
 from fleet.node import Node, State
 from fleet.rollout import begun
 from fleet.settings import Settings
+from fleet.waves import Wave
 
 NODES = [Node(f"n{number}", "production") for number in range(1, 41)]
-FIRST, SECOND, _ = waves.cut(NODES, waves.DEFAULT)
+WAVES = FIRST, SECOND, _ = waves.cut(NODES, waves.DEFAULT)
 TITLE = "wave 2 of 3: until 10%, 4 of 40 nodes are changed"
 
 
@@ -55,10 +56,10 @@ def steps(journal):
     return [(name, detail) for _, name, detail in journal.steps("r1")]
 
 
-def before(journal, shown, **settings) -> Between:
+def before(journal, shown, cut=WAVES, lost=None, **settings) -> Between:
     going = rollout.prepare(NODES)
     going.outcomes["n1"] = begun(NODES[0], 1, State.PATCHED)
-    return Between(Settings(**settings), journal, "r1", going, shown, 3)
+    return Between(Settings(**settings), journal, "r1", going, shown, cut, lost)
 
 
 def test_a_wave_is_written_down_and_said_before_it_begins(journal, capsys):
@@ -153,3 +154,28 @@ def test_without_a_terminal_nobody_is_waited_for(monkeypatch):
 def test_with_one_a_person_can_be_asked(terminal):
     with terminal():
         between.check(Settings(confirm=True))
+
+
+def test_a_resume_begins_at_once_with_what_was_begun_and_with_the_first_wave_that_is_left(journal, capsys):
+    again = Wave(0, "2 nodes begun before", 0, tuple(NODES[:2]), last=False, again=True)
+    began = before(journal, console.Lines(), (again, *WAVES[1:]), lambda: pytest.fail("asked at once"), pause=600)
+    assert asyncio.run(began(again)) is None
+    assert asyncio.run(began(SECOND)) is None
+    assert capsys.readouterr().out == f"first: 2 nodes begun before\n{TITLE}\n"
+    assert [name for name, _ in steps(journal)] == ["wave", "wave"]
+
+
+def test_a_lock_that_was_broken_stops_it_before_the_next_wave(journal):
+    began = before(journal, console.Quiet(), lost=lambda: "the lock on production was broken")
+    assert asyncio.run(began(FIRST)) is None
+    assert asyncio.run(began(SECOND)) == "the lock on production was broken"
+    assert steps(journal)[1:] == [("lock lost", {"why": "the lock on production was broken"})]
+
+
+def test_a_chef_server_that_does_not_answer_stops_nothing(journal):
+    def lost():
+        raise ServerUnreachableError("it does not answer")
+
+    began = before(journal, console.Quiet(), lost=lost)
+    assert asyncio.run(began(SECOND)) is None
+    assert steps(journal)[0] == ("the lock could not be looked at", {"error": "it does not answer"})

@@ -105,6 +105,7 @@ def test_an_inline_key(home):
     pem = "-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----\n"
     home.write(".chef/credentials", f"[default]\nclient_name='a'\nchef_server_url='{URL}'\nclient_key='''\n{pem}'''\n")
     assert home.load().client_key == pem
+    assert home.load().key_file is None
 
 
 PLACES = ["knife-home/config.rb", "knife-home/knife.rb", "a/b/config.rb", "a/b/knife.rb", "a/.chef/config.rb",
@@ -207,7 +208,8 @@ def test_default_keys(home, files, used):
     home.write("work/.chef/config.rb", f"chef_server_url '{URL}'\nnode_name 'ada'")
     for file in files:
         home.write(file, file)
-    assert home.load(cwd="work").client_key == used
+    found = home.load(cwd="work")
+    assert (found.client_key, found.key_file) == (used, home.path / used)
 
 
 def test_no_key_names_every_place(home):

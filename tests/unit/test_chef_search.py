@@ -223,6 +223,18 @@ def test_a_row_becomes_a_node_whatever_it_holds(infra, changed, expected):
     assert {key: getattr(node, key) for key in expected} == expected
 
 
+def test_host_keys_come_with_the_same_search_and_nodes_of_one_address_know_of_each_other(infra):
+    key = {"host_ed25519_public": "AAAA", "host_rsa_public": ["x"], "host_ecdsa_public": "B" * 9000}
+    rows = [{**ROW, "name": name, "address_0": address, **key} for name, address in zip("abc", "Hhx", strict=True)]
+    played, chef = infra(3, rows=rows)
+    nodes = search.find_nodes(chef, host_keys=True)
+    assert [keys["host_rsa_public"] for _, keys in played.asked] == [["keys", "ssh", "host_rsa_public"]]
+    assert [node.rivals for node in nodes] == [("b",), ("a",), ()]
+    assert nodes[0].host_keys == {"host_ed25519_public": "AAAA", "host_ecdsa_public": "B" * 4000}
+    search.find_nodes(chef)
+    assert "host_rsa_public" not in played.asked[-1][1]
+
+
 def test_rows_without_a_name_or_of_another_environment_are_left_out_and_missing_nodes_named(infra, caplog):
     rows = [{**ROW, "name": "n0"}, {**ROW, "name": "n1", "environment": "staging"}, {**ROW, "name": None}]
     _, chef = infra(3, rows=rows)

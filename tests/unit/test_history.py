@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from invoke import Config, Context
 
-from fleet import who
+from fleet import journal, who
 from fleet.errors import SettingsError
 from fleet.history import History
 from fleet.journal import WAITING, Journal, new_run
@@ -109,7 +109,7 @@ def test_the_stage_of_a_run(book, about, ended, stage, capsys):
         book.finish("r1", ended, NOW + timedelta(minutes=2))
     with History(book.path) as reader:
         assert reader.run("r1").stage == stage
-    assert ("break the lock" in said(verbs.status, capsys)) == (stage == "broken off")
+    assert ("patch --resume --run r1" in said(verbs.status, capsys)) == (stage == "broken off")
 
 
 def test_history_lists_the_latest_first(book, capsys):
@@ -189,11 +189,41 @@ def test_another_version_and_what_is_no_journal_are_refused(tmp_path):
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 7")
     database.close()
-    with pytest.raises(SettingsError, match=r"has format 7 and this Styptic reads 1: read it with the Styptic that"):
+    with pytest.raises(SettingsError, match="has format 7 and this Styptic reads up to 2: read it with the"):
         History(path)
     path.write_text("this is no database, but a text of some length\n" * 100)
     with pytest.raises(SettingsError, match="cannot be read: file is not a database"):
         History(path)
+
+
+def test_a_journal_of_the_first_format_is_read_too(tmp_path):
+    path = tmp_path / "j.db"
+    with sqlite3.connect(path) as database:
+        database.executescript(journal.FIRST_SCHEMA + "PRAGMA user_version = 1")
+        database.execute("INSERT INTO run (id, started, about) VALUES ('r1', '2026-01-02T03:04:05.678Z', '{}')")
+    database.close()
+    with History(path) as reader:
+        assert reader.run("r1").id == "r1"
+        assert reader.exposures() == []
+
+
+def test_ends_and_exposures_of_nodes(book):
+    begun(book)
+    begun(book, "r2", NOW + timedelta(days=1), verb="exposure")
+    with History(book.path) as reader:
+        ends = list(reader.ends(["patch", "verify"]))
+        assert sorted(end[:2] for end in ends) == [
+            ("web1", "pending"), ("web2", "failed"), ("web3", "patched"), ("web4", "pending"),
+        ]
+        assert ends == sorted(ends, key=lambda end: end[3])
+        assert reader.exposures() == []
+    book.exposure("r1", "web1", {"items": [1]})
+    book.exposure("r2", "web1", {"items": [2]})
+    book.exposure("r1", "web2", {"items": [3]})
+    book.write("UPDATE exposure SET found = 'spoilt' WHERE node = 'web2'")
+    with History(book.path) as reader:
+        assert [(node, found) for node, _, found in reader.exposures()] == [("web1", {"items": [2]}), ("web2", {})]
+        assert [found for _, _, found in reader.exposures(latest=False)] == [{"items": [1]}, {"items": [2]}, {}]
 
 
 def test_what_a_rollout_writes_is_its_owners_alone(book):

@@ -67,8 +67,39 @@ def test_another_version_is_refused(tmp_path):
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 7")
     database.close()
-    with pytest.raises(SettingsError, match="format 7 and this Styptic writes 1"):
+    with pytest.raises(SettingsError, match="format 7 and this Styptic writes 2"):
         Journal(path)
+
+
+def test_a_journal_of_the_first_format_is_brought_up_and_keeps_what_it_has(tmp_path):
+    path = tmp_path / "j.db"
+    with sqlite3.connect(path) as database:
+        database.executescript(journal.FIRST_SCHEMA + "PRAGMA user_version = 1")
+        database.execute("INSERT INTO run (id, started, about) VALUES ('r1', '2026-01-02T03:04:05.678Z', '{}')")
+    database.close()
+    with Journal(path) as book:
+        assert book.database.execute("PRAGMA user_version").fetchone() == (2,)
+        assert book.database.execute("SELECT id FROM run").fetchall() == [("r1",)]
+        book.exposure("r1", "web1", {"items": []})
+        book.exposure("r1", "web1", {"items": [1]})
+        assert book.database.execute("SELECT run, node, found FROM exposure").fetchall() == [
+            ("r1", "web1", '{"items": [1]}'),
+        ]
+        assert book.database.execute("SELECT * FROM followup").fetchall() == []
+        with pytest.raises(SettingsError, match="FOREIGN KEY"):
+            book.exposure("r2", "web1", {})
+    Journal(path).close()
+
+
+def test_a_new_journal_and_one_brought_up_are_alike(tmp_path):
+    with sqlite3.connect(tmp_path / "old.db") as database:
+        database.executescript(journal.FIRST_SCHEMA + "PRAGMA user_version = 1")
+    database.close()
+    tables = []
+    for name in ("old.db", "new.db"):
+        with Journal(tmp_path / name) as book:
+            tables.append(book.database.execute("SELECT sql FROM sqlite_schema ORDER BY name").fetchall())
+    assert tables[0] == tables[1]
 
 
 def test_what_is_no_database_is_refused(tmp_path):

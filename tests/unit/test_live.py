@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from fleet import live, live_nmap, live_seen, live_sslyze, live_venv
+from fleet.clock import Clock
 from fleet.errors import LiveError, NodeError, NodeTimeoutError
 from fleet.journal import Journal
 from fleet.live import Asker, Live
@@ -279,7 +280,7 @@ def test_what_it_makes_of_a_node(tmp_path, monkeypatch, kind, check, state, erro
         trip = Trip(patcher, NODE, begun(NODE), Gate())
 
         async def way():
-            async with asyncio.timeout(10) as trip.clock:
+            async with Clock(10) as trip.clock:
                 await trip.prove(None, SimpleNamespace(counted=(), unread=0, reboots=()), serves=NOTHING)
 
         asyncio.run(way())

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 from invoke import Config, Context
@@ -50,6 +51,8 @@ class Bags:
             return (409, {"error": ["there"]}) if known else (201, sent)
         if item not in items:
             return 404, {"error": ["no such item"]}
+        if method == "PUT":
+            items[item] = sent
         return 200, items.pop(item) if method == "DELETE" else items[item]
 
 
@@ -87,7 +90,7 @@ def test_a_second_operator_is_told_whose_it_is_and_what_to_do(chef):
     assert said.startswith(f"production is being patched by ada@admin1 (Chef client ops, ticket OPS-7) since {SINCE} (")
     assert said.endswith(
         "run r1; nothing was changed: wait until that run has ended (`invoke status` on admin1), or, if it is dead, "
-        "break its lock with `invoke unlock --env production`."
+        "go on with it there (`invoke patch --resume`) or break its lock with `invoke unlock --env production`."
     )
     assert refused.value.exit_code == 3
     assert lock.read(chef, "production") == OURS
@@ -132,6 +135,35 @@ def test_a_lock_that_was_broken_meanwhile_is_told_and_the_other_ones_left(chef):
         lock.take(chef, THEIRS)
     assert told == ["the lock on production was broken while this run held it: see that nobody patched it meanwhile."]
     assert lock.read(chef, "production").run == "r2"
+
+
+RESUMED = replace(OURS, owner="bob", host="laptop", process={"pid": 9})
+
+
+def test_a_resume_takes_the_lock_of_its_own_run_again(chef, bags):
+    lock.take(chef, OURS)
+    with lock.held(chef, [RESUMED], pytest.fail) as lost:
+        assert lock.read(chef, "production") == RESUMED
+        assert lost() is None
+        with pytest.raises(LockedError, match="is being patched by bob@laptop"):
+            lock.take(chef, THEIRS)
+        assert not lock.release(chef, OURS), "whoever held it before gives nothing back"
+    assert bags.bags == {lock.BAG: {}}
+
+
+def test_a_lock_that_was_broken_is_known_before_the_end(chef):
+    with lock.held(chef, [OURS], lambda _: None) as lost:
+        lock.release(chef, OURS)
+        assert lost() == "the lock on production was broken"
+        lock.take(chef, THEIRS)
+        assert lost().startswith("the lock on production was broken, and it is held by bob@laptop (Chef client bob)")
+
+
+def test_a_run_that_was_resumed_elsewhere_has_lost_its_lock(chef):
+    with lock.held(chef, [OURS], lambda _: None) as lost:
+        lock.take(chef, RESUMED)
+        assert "it is held by bob@laptop" in lost()
+    assert lock.read(chef, "production") == RESUMED
 
 
 def test_a_lock_that_cannot_be_given_back_is_told(chef, bags):

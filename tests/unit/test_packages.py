@@ -120,6 +120,17 @@ def test_a_version_that_no_manager_writes_is_refused(version):
     assert "\x1b" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("status", "half"), [
+    ("install ok installed", {}), ("hold ok installed", {}), ("install ok triggers-pending", {}),
+    ("install ok triggers-awaited", {}), ("deinstall ok config-files", {}),
+    ("install ok unpacked", {"openssl": "unpacked"}), ("install ok half-configured", {"openssl": "half-configured"}),
+    ("install reinstreq half-installed", {"openssl": "half-installed"}),
+])
+def test_what_dpkg_was_interrupted_with_is_half_way(status, half):
+    lines = [DEB.replace("install ok installed", status).format(name, "3.0.17-1") for name in ("openssl", "zlib1g")]
+    assert packages.half_way(["noise", *lines, "packages\tdpkg"]) == half
+
+
 XZ = advisory.read(Path(__file__).parents[1] / "data/advisories/CVE-2024-3094.toml")
 HEARTBLEED = advisory.load(["heartbleed"])[0]
 

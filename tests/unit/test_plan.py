@@ -99,12 +99,13 @@ def test_a_platform_never_reported_is_unknown_and_asked_only_if_told():
     assert asked(silent, include_unknown=True) == ["n1"]
 
 
-def test_a_node_under_a_policy_cannot_be_patched_and_can_be_verified():
+def test_a_node_under_a_policy_is_patched_unless_its_full_run_is_wanted():
     under = node(policy_name="web\x1b[31m")
-    outcome = left_out(under)
+    assert asked(under) == ["n1"]
+    (outcome,) = made(under, full_run=True).left_out
     assert outcome.record.state is State.FAILED
-    assert "under the policy web?[31m and takes cookbooks only from that policy's lock" in outcome.record.error
-    assert outcome.todo == "add openssl_patch to the policy and push it"
+    assert "under the policy web?[31m, whose lock says what its full run converges" in outcome.record.error
+    assert outcome.todo == "add openssl_patch to the policy and push it, or leave --full-run out"
     assert asked(under, converge=False) == ["n1"]
 
 

@@ -58,14 +58,14 @@ def rolled(port, asked=("n1",), report=None, pushed=PUSHED, **settings):
 
 
 def test_a_fleet_out_of_reach(nobody, state, tmp_path, capsys):
-    most = {"max_unreachable": Amount(50, True)}
+    most = {"max_unreachable": Amount(2)}
     assert rolled(nobody, ("n1", "n2", "n3", "n4", "n5", "n6"), tmp_path / "report", **most) == 3
     lines = capsys.readouterr().out.splitlines()
     assert lines.pop(1) == "wave 1 of 2: a canary"
     assert [line.split()[:2] for line in lines[:5]] == [
         ["win1", "skipped"], ["n1", "unreachable"], ["n2", "unreachable"], ["n3", "unreachable"], ["n4", "skipped"],
     ]
-    assert lines[7].startswith("Stopped: none of the first 3 nodes could be reached; 4 of 7 nodes of production left")
+    assert lines[7].startswith("Stopped: 3 nodes could not be reached, and --max-unreachable allows 2; 4 of 7 nodes of")
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert (report["exit_code"], report["query"]) == (3, "chef_environment:production")
     assert report["cookbook"] == {"name": "openssl_patch", "version": "1.0.0", "sha256": "00"}

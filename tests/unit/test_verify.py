@@ -82,7 +82,8 @@ def test_this_machine_is_asked_and_nothing_reaches_the_terminal(capfd):
     connection = Here()
     checks = proven(connection)
     assert set(checks) == {
-        "packages_are_fixed[CVE-2014-0160]", "no_service_runs_the_old_library", "init_does_not_run_the_old_library",
+        "packages_are_fixed[CVE-2014-0160]", "no_package_is_half_way",
+        "no_service_runs_the_old_library", "init_does_not_run_the_old_library",
         "no_login_runs_the_old_library", "no_reboot_is_owed",
         "no_container_runs_the_old_library", "no_other_process_runs_the_old_library", "no_service_died",
         "copies_that_no_package_mends_are_listed", "every_process_could_be_looked_into",
@@ -99,6 +100,14 @@ def test_a_patched_node_passes():
     assert [name for name, check in checks.items() if check.outcome == "skipped"] == [
         "services_run[none]", "tls_is_answered[none]",
     ]
+
+
+def test_a_package_that_dpkg_has_not_done_with_is_named_with_what_goes_on_with_it():
+    half = said().replace("install ok installed", "install ok unpacked")
+    assert failed(proven(Saying(half))) == {
+        "no_package_is_half_way":
+            "openssl is unpacked, because dpkg was interrupted: `dpkg --configure -a` goes on with it"
+    }
 
 
 def test_processes_that_root_may_not_see_are_not_called_clean():
@@ -146,13 +155,13 @@ def test_a_stale_process_fails_by_its_kind():
     library = "/usr/lib/libssl.so.3"
     stale = [
         f"7\tservice\tnginx\troot\t{library}\t1795564255\t\tnginx: master", f"1\tinit\t\troot\t{library}\t\t\tsystemd",
-        f"9\torphan\t\tbob\t{library}\t\t\tnode \x1b[31mserver.js", f"8\tsession\t\tbob\t{library}\t\t\t-bash",
+        f"9\torphan\t\tbob\t{library}\t\t\tnode \x1b[31mx.js --password=S", f"8\tsession\t\tbob\t{library}\t\t\t-bash",
         f"6\town\t\troot\t{library}\t\t\tsh -s", f"5\tcontainer\t4f66ad9a0b2e\troot\t{library}\t\t\tnginx",
     ]
     messages = failed(proven(Saying(said(stale=stale))))
     assert messages["no_service_runs_the_old_library"] == f"nginx (pid 7) still run the old {library}: restart it"
     assert "pid 1" in messages["init_does_not_run_the_old_library"]
-    assert "server.js" in messages["no_other_process_runs_the_old_library"]
+    assert "x.js --password=[redacted] (pid 9)" in messages["no_other_process_runs_the_old_library"]
     assert messages["no_container_runs_the_old_library"] == (
         f"4f66ad9a0b2e (pid 5) still run the old {library}: rebuild the container's image, or restart it"
     )
@@ -203,7 +212,7 @@ def test_an_init_script_says_whether_its_service_died(status, dead):
 
 def test_a_login_that_is_not_roots_proves_nothing():
     messages = failed(proven(Saying(said(uid=1000))))
-    assert len(messages) == 10
+    assert len(messages) == 11
     assert all("give --sudo" in message for message in messages.values())
 
 
@@ -309,7 +318,7 @@ def test_a_process_that_dies_fails_its_node_alone():
                 await verifier.prove(NODE, killing)
             return await verifier.prove(NODE, Saying(said()))
 
-    assert len(asyncio.run(proving(), debug=True)) == 12
+    assert len(asyncio.run(proving(), debug=True)) == 13
 
 
 class Hanging:
@@ -333,7 +342,7 @@ def test_checks_that_hang_fail_their_node_alone(monkeypatch):
             monkeypatch.setattr(verify, "SECONDS", 60)
             return await verifier.prove(NODE, Saying(said()))
 
-    assert len(asyncio.run(proving(), debug=True)) == 12
+    assert len(asyncio.run(proving(), debug=True)) == 13
 
 
 def test_an_interrupted_proof_leaves_no_process():

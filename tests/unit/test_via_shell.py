@@ -2,9 +2,9 @@
 
 import pytest
 
-from fleet import plan, via_shell
+from fleet import local_mode, plan, via_shell
 from fleet.errors import SettingsError
-from fleet.node import Node, State
+from fleet.node import Node
 from fleet.settings import Settings, load
 from generator import advisory
 
@@ -37,11 +37,10 @@ def test_a_run_list_and_a_script_exclude_each_other():
         load({"env": "production", "via": "salt"})
 
 
-def test_a_policys_lock_holds_back_chef_client_alone():
+def test_a_policy_concerns_chef_client_alone():
     node = Node("web1", "production", "10.0.0.1", "debian", "7.11", {"openssl": "1.0.1e-2+deb7u4"}, policy_name="base")
-    made = {
-        via: plan.make([node], advisory.load(["CVE-2014-0160"]), Settings(env="production", via=via))
-        for via in ("chef", "shell")
-    }
-    assert [end.record.state for end in made["chef"].left_out] == [State.FAILED]
-    assert made["shell"].asked == (node,)
+    settings = {via: Settings(env="production", via=via) for via in ("chef", "shell")}
+    assert local_mode.wanted(node, settings["chef"])
+    assert not local_mode.wanted(node, settings["shell"])
+    for each in settings.values():
+        assert plan.make([node], advisory.load(["CVE-2014-0160"]), each).asked == (node,)

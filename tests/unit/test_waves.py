@@ -155,7 +155,13 @@ def test_nodes_out_of_reach_are_counted_apart():
     assert ended(tally(), 3, State.PATCHED, *[State.UNREACHABLE] * 6) == (
         7, "6 nodes could not be reached, and --max-unreachable allows 5% (5)"
     )
-    assert ended(tally(), 1, *[State.UNREACHABLE] * 3) == (3, "none of the first 3 nodes could be reached")
+    assert ended(tally(), 1, *[State.UNREACHABLE] * 3) == (
+        3, "none of the first 3 nodes could be reached, and no --max-unreachable is given"
+    )
+    met = tally()
+    unreachable = NodeRecord("n", None, "production", None, None, state=State.UNREACHABLE)
+    assert not any(met.add(unreachable, met.course.waves[0], others=True) for _ in range(4)), "somebody is at work"
+    assert ended(tally(max_unreachable=Amount(4)), 1, *[State.UNREACHABLE] * 4) is None, "somebody said that"
     assert ended(tally(max_unreachable=Amount(0)), 1, State.UNREACHABLE) == (
         1, "1 node could not be reached, and --max-unreachable allows 0"
     )

@@ -5,6 +5,10 @@ from invoke import Collection
 from fleet.cli import verb
 
 K = {"k": "Only the tests whose names match (pytest's -k)"}
+FAULTS = (
+    "faults_node", "faults_packages", "faults_server", "bad_nodes", "two_controllers", "lock", "resume", "detached",
+    "via_server", "hooks", "rebooted", "waves", "hostile",
+)
 NO_TESTS = 5  # pytest.ExitCode.NO_TESTS_COLLECTED
 
 
@@ -95,13 +99,58 @@ def targets(context, k=None):
 @verb(help=K)
 def faults(context, k=None):
     """
-    Run rollouts with something broken: nodes that fail or are dead, and the waves and limits that stop for them.
+    Break things in the middle of rollouts, for real, a line a fault: power, network, disks, packages, the Chef server.
 
     invoke test.faults
+    invoke test.faults -k "powered or disk"
 
+    And the controller killed at every entry of its journal, two of them at once, hostile nodes, reboots, hooks, waves.
+    docs/faults.md has the faults and what to do about each. `invoke test` has a few of these. Prints the time that each
+    file took, and all of them; exits as `invoke test` does.
+    """
+    return suite("faults", k, *(f"tests/lab/test_{name}.py" for name in FAULTS), "-m", "faults or not faults")
+
+
+@verb(help=K)
+def browser(context, k=None):
+    """
+    Look at report.html in a real headless Chromium: speed, widths, keyboard, contrast, and that it asks nobody.
+
+    invoke test.browser
+
+    Wants root where Debian's chromium is not there yet: it is installed, announced first. Writes the pictures in docs/
+    anew. Prints the time it took; exits as `invoke test` does.
+    """
+    from lab import browser as chromium
+
+    chromium.require()
+    return suite("browser", k, "tests/browser")
+
+
+@verb(help=K)
+def exposure(context, k=None):
+    """
+    Look for what leaked on nodes of each kind, patched by us and past us, and replace a node's Chef key as we say.
+
+    invoke test.exposure
+
+    On Debian's nodes, Debian 7-like and CentOS 6-like ones; the first time it builds these nodes' root file system.
     `invoke test` has one of these. Prints the time it took; exits as `invoke test` does.
     """
-    return suite("faults", k, "tests/lab/test_waves.py", "-m", "faults or not faults")
+    where = ["tests/lab/test_exposure.py", "tests/lab/test_followup.py"]
+    return suite("exposure", k, *where, "-m", "exposure or not exposure")
+
+
+@verb(help=K)
+def load(context, k=None):
+    """
+    Patch two hundred nodes of which one in twenty is dead: limits, connections, pace and journal.
+
+    invoke test.load
+
+    On both sides of --max-unreachable; ten of the nodes converge. Prints the time it took; exits as `invoke test` does.
+    """
+    return suite("load", k, "tests/lab/test_load.py", "-m", "load", "-s")
 
 
 def suite(name: str, k: str | None, *words: str) -> int:
@@ -153,5 +202,5 @@ def _ended(process) -> int:
 
 
 #: `invoke test` is its default.
-collection = Collection("test", services, cookbook, packages, rhel, targets, faults)
+collection = Collection("test", services, cookbook, packages, rhel, targets, faults, load, browser, exposure)
 collection.add_task(test, name="all", default=True)

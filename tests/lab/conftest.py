@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -35,9 +36,13 @@ RESTLESS = ("dentry-state", "file-nr", "inode-", "aio-nr", "random", "ns_last_pi
 ASKED_FOR = {
     "table": "a row of services.toml on every kind of node", "rhel": "wants a node of Red Hat's kind",
     "packages": "a way in which an upgrade can go wrong", "cookbook": "the cookbook alone, run by run",
-    "faults": "a rollout with something broken",
+    "faults": "a rollout with something broken", "load": "a rollout over hundreds of nodes",
+    "exposure": "what leaked, on further nodes and by further runs",
     "targets": "the shell, Ansible and Salt targets on both kinds of node",
 }
+
+
+pytest.register_assert_rewrite("tests.lab.faults")
 
 
 def pytest_configure(config):
@@ -56,6 +61,19 @@ def pytest_collection_modifyitems(config, items):
     if USE_CURRENT and last:
         config.hook.pytest_deselected(items=last)
     items[:] = [item for item in items if item not in last] + ([] if USE_CURRENT else last)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Say with -v how long each file took: its tests, and what they set up and took away again."""
+    spent = {}
+    for each in chain.from_iterable(terminalreporter.stats.values()):
+        if isinstance(each, pytest.TestReport):
+            name = each.nodeid.partition("::")[0]
+            spent[name] = spent.get(name, 0) + each.duration
+    if config.option.verbose > 0 and len(spent) > 1:
+        terminalreporter.section("seconds by file")
+        for name, seconds in spent.items():
+            terminalreporter.line(f"{seconds:6.0f}  {name}")
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import pytest
 from generator import advisory, render
 from lab import rhel
 from lab.apt_repository import OFFER
+from tests.lab.faults import HOLD_LOCK
 
 NODE, DNF = "pk-node", "pk-dnf"
 RESULT = "/var/lib/openssl_patch/result.json"
@@ -37,20 +38,6 @@ done
 dpkg -i /root/offers/*_OLDER_* >/dev/null
 rm /root/offers/*_OLDER_*
 """ + OFFER
-# Holds dpkg's lock as dpkg does, until somebody writes to /run/go.
-HOLD_LOCK = r"""
-mkfifo /run/held /run/go
-cat >/run/lock-holder <<'PERL'
-use Fcntl;
-open(my $file, '>', '/var/lib/dpkg/lock') or die;
-my $whole = pack('s s x4 q q l x4', F_WRLCK, 0, 0, 0, 0);
-fcntl($file, F_SETLK, $whole) or die;
-open(my $held, '>', '/run/held') or die; close $held;
-open(my $go, '<', '/run/go') or die;
-PERL
-perl /run/lock-holder </dev/null >/dev/null 2>&1 &
-timeout 10 cat /run/held
-"""
 # Lets it go once the recipe says that it waits.
 UNTIL_IT_WAITS = r"""
 chef-client --once --no-color -o 'recipe[openssl_patch]' 2>&1 | while IFS= read -r line; do

@@ -141,12 +141,18 @@ def load(flags: Mapping[str, object], configured: Mapping[str, object] | None = 
     if "latest" in given and "advisories" in given:
         raise SettingsError("--latest is for before there is an advisory: give it, or --advisory, not both.")
     settings = Settings(**merged, hooked_elsewhere=tuple(hooked))
+
+    def said(name: str) -> str:
+        return flag_of(name) if name in given else f"invoke.yaml: styptic.{name}"
+
     if settings.max_per_group and not settings.spread_by:
-        raise SettingsError("--max-per-group is about groups: say with --spread-by which attribute makes them.")
+        which = said("max_per_group")
+        raise SettingsError(f"{which} is about groups: say with --spread-by which attribute makes them.")
     if "via" in flags:
         settings = via_server(settings, given, "timeout" in merged)
     if settings.full_run and settings.via == "shell":
-        raise SettingsError("--full-run converges a run list, which is chef-client's: leave it or --via shell out.")
+        which = said("full_run")
+        raise SettingsError(f"{which} converges a run list, which is chef-client's: leave it or --via shell out.")
     if settings.env and not ENVIRONMENT.fullmatch(settings.env):
         raise SettingsError(f"--env: {clean(settings.env)!r} is not the name of a Chef environment.")
     return settings

@@ -30,7 +30,7 @@ from lab.witness import Witness
 USE_CURRENT = os.environ.get("STYPTIC_LAB") == "current"
 #: Counters and dice, which change by themselves, and what belongs to a link that is there or not.
 RESTLESS = ("dentry-state", "file-nr", "inode-", "aio-nr", "random", "ns_last_pid", "pty/nr", "conntrack_count",
-            "/conf/", "/neigh/")
+            "/conf/", "/neigh/", "/quota/syncs")
 
 #: Markers of tests that are too long for every day, see `invoke --help test.services` and its siblings.
 ASKED_FOR = {

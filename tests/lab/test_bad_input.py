@@ -198,7 +198,7 @@ def test_accepting_unpinned_nodes_goes_on(operator, frozen, locked_out):
 @pytest.fixture(scope="module")
 def full_run(operator, place, locked_out):
     """Patch a node by its whole run list, which is empty."""
-    words = ("--query", "name:input-1", "--full-run", "--yes")
+    words = ("--query", "name:input-1 OR name:input-policy", "--full-run", "--yes")
     return operator.reported("patch", *words, KNIFE_HOME=place["good"])
 
 
@@ -223,7 +223,7 @@ def test_every_environment_is_reached(everywhere):
     done, nodes, _ = everywhere
     assert done.returncode == 2, done.stdout + done.stderr
     assert {name: (node["environment"], node["state"]) for name, node in nodes.items()} == {
-        "input-1": ("input", "patched"), "input-2": ("input-too", "patched"), "input-policy": ("input", "failed"),
+        "input-1": ("input", "patched"), "input-2": ("input-too", "patched"), "input-policy": ("input", "unreachable"),
     }
 
 
@@ -236,9 +236,13 @@ def test_a_frozen_version_of_other_content_is_passed_by_a_higher_one(operator, f
         assert json.loads(operator.sh(name, "cat /var/lib/openssl_patch/result.json"))["cookbook_version"] == used
 
 
-def test_a_node_under_a_policy_is_told_where_its_cookbooks_come_from(everywhere):
-    done, nodes, _ = everywhere
+def test_a_node_under_a_policy_is_told_what_its_full_run_converges(full_run):
+    done, nodes = full_run
     assert nodes["input-policy"]["error"] == (
-        "it is under the policy web and takes cookbooks only from that policy's lock; nothing was changed on it"
+        "it is under the policy web, whose lock says what its full run converges; nothing was changed on it"
     )
-    assert "to do: add openssl_patch to the policy and push it" in done.stdout
+    assert "to do: add openssl_patch to the policy and push it, or leave --full-run out" in done.stdout
+
+
+def test_and_without_a_full_run_it_is_connected_to(everywhere):
+    assert everywhere[1]["input-policy"]["error"].startswith("10.77.0.1: connection refused")

@@ -273,7 +273,7 @@ def roots(lab, cases, tmp_path_factory):
 def rubys_path(lab, tmp_path_factory):
     """Return a directory whose `ruby` is the node's own, for a machine that has none."""
     place = tmp_path_factory.mktemp("bin")
-    pid = (next(iter(lab.nodes.values())).identity / "pid").read_text()
+    pid = (next(iter(lab.nodes.values())).identity / "pid").read_text().strip()
     inside = 'PATH=/usr/bin:/bin; export PATH; cd "$1" && exec ruby -e "$2"'
     enter = [shutil.which("nsenter"), "--target", pid, "--mount", "--uts", "--ipc", "--net", "--pid"]
     command = shell.join([*enter, "/bin/sh", "-c", inside, "sh"])

@@ -127,7 +127,7 @@ def node(operator, added, keys, advisory):
         f"{nginx}/new.pem": certificate_of(keys["new"], "new.example", later), f"{nginx}/new.key": pem_of(keys["new"]),
         "/srv/tls/shut.key": pem_of(keys["shut"], BestAvailableEncryption(b"secret")),
         "/etc/nginx/sites-enabled/lab": "\n".join(servers),
-    })
+    }, "2 seconds")  # what was written in the second of the proof counts as written before it
     return added
 
 

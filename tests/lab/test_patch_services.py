@@ -128,4 +128,4 @@ def test_a_node_whose_chef_client_wants_a_reboot_is_patched_and_owes_it(operator
     node = patched["nodes"][name]
     assert node["state"] == "reboot_required", node["error"]
     assert node["packages_before"] != node["packages_after"]
-    assert f"  {name} (reboot_required): " in patched["done"].stdout
+    assert f"  {', '.join(OWING)} (reboot_required): only a reboot helps: chef-client says so" in patched["done"].stdout

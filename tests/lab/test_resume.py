@@ -19,52 +19,11 @@ import pytest
 from fleet.chef import lock
 from fleet.history import History
 from lab import inside
-from lab.apt_repository import OFFER
 from lab.host import ROOT
+from tests.lab.tiny import ADVISORY, BAD, BUILD, GOOD, RESET, upgrades
 
 ENVIRONMENT = "resume"
 NAMES = ("resume-1", "resume-2")
-BAD, GOOD = "1.0-1", "1.0-2"
-# A library that no process maps: what is seen is the rollout, not its services.
-BUILD = (r"""
-mkdir -p /root/offers
-for version in BAD GOOD; do
-    mkdir -p /root/made/DEBIAN
-    printf '%s\n' 'Package: libtiny1' 'Architecture: all' "Version: $version" \
-        'Maintainer: the lab <lab@example.invalid>' 'Description: made for a test' >/root/made/DEBIAN/control
-    printf '#!/bin/sh\n[ ! -p /root/hold ] || cat /root/hold\n' >/root/made/DEBIAN/postinst
-    chmod 755 /root/made/DEBIAN/postinst
-    dpkg-deb --build -Zgzip /root/made "/root/offers/libtiny1_$version.deb" >/dev/null
-    rm -r /root/made
-done
-""" + OFFER).replace("BAD", BAD).replace("GOOD", GOOD)
-RESET = f"""
-rm -rf /root/hold /var/lib/openssl_patch
-dpkg -i /root/offers/libtiny1_{BAD}.deb >/dev/null
-: >/var/log/dpkg.log
-"""
-ADVISORY = f"""
-id = "TINY-1"
-title = "made for a test"
-aliases = []
-coverage = "bookworm alone."
-libraries = ["libtiny"]
-services = ["ssh"]
-
-[[package]]
-distro = "debian"
-package = "tiny"
-binary = ["libtiny1"]
-source = "https://example.invalid/tiny"
-
-[[fixed]]
-distro = "debian"
-release = "bookworm"
-package = "tiny"
-version = "{GOOD}"
-advisory = "TINY-1"
-source = "https://example.invalid/tiny"
-"""
 
 
 class Rounds:
@@ -130,7 +89,7 @@ class Rounds:
     def upgrades(self) -> list[int]:
         """Return how often each node had its package upgraded."""
         seen = [self.operator.sh(name, "cat /var/log/dpkg.log") for name in NAMES]
-        return [len(re.findall(rf" upgrade libtiny1:all {re.escape(BAD)} {re.escape(GOOD)}", each)) for each in seen]
+        return [upgrades(each) for each in seen]
 
     @contextlib.contextmanager
     def held(self, name: str):

@@ -244,6 +244,14 @@ def down() -> bool:
     return found
 
 
+def sweep() -> None:
+    """Clear what a lab left that was killed. A lab that is up, or on its way, is left alone."""
+    descriptor = lock.take(wait=False)
+    if descriptor is not None:
+        clear()
+        lock.drop(descriptor)
+
+
 def clear() -> None:
     """Remove whatever a lab left, with the lock held."""
     network.cut_cable()

@@ -105,6 +105,7 @@ class Machine:
 
 @pytest.fixture(scope="session")
 def machine():
+    labs.sweep()  # what a killed lab left would be missed later, when it is gone
     return Machine()
 
 

@@ -302,6 +302,8 @@ def test_ten_nodes_are_up_within_ten_seconds_and_a_killed_lab_comes_up_again(mac
     assert time.monotonic() - began < 10
     assert len(lab.nodes) == 10
     assert sh(lab, "light6", "hostname") == "light6\n"
+    labs.sweep()
+    assert Lab.current().holder == lab.holder
     os.kill(lab.holder, signal.SIGKILL)
     cgroups.wait_empty(cgroups.top())
     with pytest.raises(LabError, match="has been killed"):
@@ -309,5 +311,7 @@ def test_ten_nodes_are_up_within_ten_seconds_and_a_killed_lab_comes_up_again(mac
     again = Lab.up()
     assert sorted(again.nodes) == sorted(FLEET_NAMES)
     assert sh(again, "web1", "hostname") == "web1\n"
-    again.down()
+    os.kill(again.holder, signal.SIGKILL)
+    cgroups.wait_empty(cgroups.top())
+    labs.sweep()
     assert machine.changes() == {}

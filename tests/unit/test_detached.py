@@ -95,7 +95,7 @@ def test_it_goes_on_when_whoever_started_it_is_gone_and_is_waited_for_anew(machi
     program, go = gate
     starting = machine(start(*program), wait=False)
     until(lambda: (machine.state / f"{RUN}.log").exists() and "there" in (machine.state / f"{RUN}.log").read_text())
-    os.killpg(starting.pid, signal.SIGHUP)  # it and the program that it waits by
+    os.killpg(starting.pid, signal.SIGKILL)  # it and the program that it waits by; SIGHUP is ignored under nohup
     starting.communicate(timeout=20)
     assert machine(detached.ask(RUN)) == Standing(Stage.RUNNING, None, "", b"there\n")
     waiting = machine(detached.ask(RUN, 30), wait=False)

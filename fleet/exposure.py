@@ -5,10 +5,10 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from fleet import converge, look, plan, rollout, window
+from fleet import converge, look, plan, recorded, rollout, window
 from fleet.errors import NodeError
 from fleet.exposure_certificate import Certificate, read
 from fleet.journal import Journal
@@ -17,13 +17,14 @@ from fleet.report.record import Outcome, outcome_as_dict
 from fleet.rollout import Gate, begun
 from fleet.settings import Settings
 from fleet.text import clean, last_lines
-from fleet.window import Proof, Window
-from generator import exposure, packages, probe
+from fleet.window import Moment, Proof, Window
+from generator import exposure, packages, platforms, probe
 from generator.errors import ProbeError, StypticError
 from generator.exposure import Found
 
 SECONDS = 180  # for the program that lists files: a node may have hundreds
 BOUND = 8_000_000  # bytes of its answer
+UNJUDGED = "what it has was read and not judged yet: run `invoke exposure` again if that run was cut off"
 # How a node that answered stands while the others are under way, whose keys may be its own: fleet.exposure_run ends it.
 STATES = {
     window.OPEN: State.FAILED, window.CLOSED: State.ALREADY_PATCHED, window.NEVER: State.NOT_AFFECTED,
@@ -78,7 +79,10 @@ class Enquirer:
             outcome.record.state = State.UNREACHABLE
             outcome.record.error = f"it did not answer within {self.settings.timeout} s"
         outcome.record.seconds = time.monotonic() - began
-        self.journal.node(self.run, node.name, 0, outcome.record.state.value, outcome_as_dict(outcome))
+        kept = outcome
+        if node.name in self.facts:  # for whoever reads of a run that is cut off before its nodes are judged
+            kept = replace(outcome, record=replace(outcome.record, state=State.UNKNOWN, note=None, error=UNJUDGED))
+        self.journal.node(self.run, node.name, 0, kept.record.state.value, outcome_as_dict(kept))
         return outcome
 
     async def ask(self, node: Node) -> None:
@@ -94,7 +98,7 @@ class Enquirer:
                 raise NodeError("the login is not root's and cannot read keys: give --sudo, or --ssh-user root")
             self.step(node, "list certificates and keys")
             found, offset = await self.listed(connection)
-            recipe = await self.recipe(connection, offset)
+            recipe = await self.recipe(connection, node, offset)
         proofs = [*self.proofs.get(node.name, ()), *([recipe] if recipe else [])]
         old = f"processes still run the old library: {look.named(now.counted)}" if now.counted else None
         when = window.of(found, now.packages, self.judge(node), old, proofs, offset)
@@ -125,19 +129,28 @@ class Enquirer:
         found = exposure.parse(answer.stdout.decode(errors="replace"))
         return found, ahead(found.now, before, time.time())
 
-    async def recipe(self, connection, offset: int) -> Proof | None:
-        """Return what the recipe's last result proves, if there is one: that nothing stale was left at its end."""
+    async def recipe(self, connection, node: Node, offset: int) -> Proof | None:
+        """Return what the recipe's last result proves, if there is one: that at its end the packages were in order by
+        these advisories, whichever it ran for, and nothing stale was left.
+        """
         answer = await connection.run(
             ["cat", converge.RESULT], timeout=look.SECONDS, limit=look.BOUND, sudo=self.settings.sudo
         )
         if answer.rc or answer.truncated:
             return None
+        known = node.platform in platforms.FAMILY
+        manager = platforms.SCHEME[platforms.distro_of(node.platform)] if known else "dpkg"
+        concerns = packages.concern(self.advisories)
         with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
             said = json.loads(answer.stdout.decode(errors="replace"))
             left = [each for each in said["stale_after"] if each["kind"] in probe.COUNTED]
             when = datetime.fromisoformat(str(said["finished"]))
-            if said["status"] == "success" and not left and not said["unread"] and when.tzinfo:
-                return Proof(when.timestamp() - offset, True, "the recipe's result on the node")
+            named = recorded.named(said["packages_after"], manager)
+            there = {name: version for name, version in named.items() if concerns(name)}
+            good = there and self.judge(node)(there).kind in ("fixed", "not_affected")
+            if good and said["status"] == "success" and not left and not said["unread"] and when.tzinfo:
+                moment = Moment(when.timestamp() - offset, "the recipe's result on the node")
+                return Proof(moment.time.timestamp(), True, moment.by)  # a time that a calendar has, or ValueError
         return None
 
 

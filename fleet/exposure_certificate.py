@@ -11,6 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from fleet.text import clean
 
+_UNREADABLE = (
+    ValueError, TypeError, OverflowError, UnsupportedAlgorithm, x509.UnsupportedGeneralNameType, x509.InvalidVersion,
+)
 NAMES = 100  # of a certificate; one of a content network has that many
 
 
@@ -19,8 +22,8 @@ class Certificate:
     """What of a certificate matters here; digests are SHA-256 in hex, `serial` is in hex, times are UTC.
 
     `key_sha256` is of its public key (SubjectPublicKeyInfo), None for a kind of key that is not known here. `issued` is
-    the earliest it can have been made: its not-before, or a later first timestamp of a Certificate Transparency log in
-    it (RFC 6962, 3.3), because authorities date certificates back. `authority` says that it may sign others.
+    when it was made: the first timestamp of a Certificate Transparency log in it (RFC 6962, 3.3), else its not-before,
+    because authorities date certificates back, and on. `authority` says that it may sign others.
     """
 
     subject: str
@@ -44,9 +47,9 @@ def read(der: bytes) -> Certificate:
             return Certificate(
                 _name(found.subject), _names(found), _name(found.issuer), f"{found.serial_number:x}",
                 hashlib.sha256(der).hexdigest(), _key(found), found.not_valid_before_utc, found.not_valid_after_utc,
-                max([found.not_valid_before_utc, *_logged(found)[:1]]), _is_authority(found),
+                next(iter(_logged(found)), found.not_valid_before_utc), _is_authority(found),
             )
-        except (ValueError, TypeError, OverflowError, UnsupportedAlgorithm, x509.UnsupportedGeneralNameType) as error:
+        except _UNREADABLE as error:
             raise ValueError(f"a certificate that cannot be read: {clean(str(error), 120)}") from None
 
 

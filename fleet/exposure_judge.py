@@ -17,30 +17,42 @@ STORES = frozenset({"directory", "letsencrypt"})
 
 @dataclass(frozen=True, slots=True)
 class Leaked:
-    """A key that was on a node while it could be bled: by the earliest certificate of it, or (serial None) its file."""
+    """A key that was on a node while it could be bled: by the earliest certificate of it, or (serial None) its file.
+
+    `earlier` is one that an earlier run saw, `about` whether that was about an advisory that is asked for now.
+    """
 
     node: str
     path: str
     issued: datetime
     serial: str | None = None
     sha256: str | None = None
+    earlier: bool = False
+    about: bool = True
 
     def __str__(self) -> str:
         if self.serial:
             return f"the certificate {self.serial} of {day(self.issued)} in {self.path} on {self.node}"
+        if self.earlier:
+            return f"{self.path} on {self.node}, where an earlier run saw it"
         return f"{self.path} on {self.node}, which was last written {day(self.issued)}"
+
+
+#: What earlier runs saw certified on a node: name to the keys' digests, each with the earliest date.
+Before = Mapping[str, Mapping[str, datetime]]
 
 
 def leaked(facts: Iterable[Facts], earlier: Mapping[str, Leaked]) -> dict[str, Leaked]:
     """Return the keys that may have leaked, by the SHA-256 of their public half: of all nodes and of `earlier` runs.
 
-    What an earlier run thought of a node that was asked now counts as far as its window goes, known better by now.
+    What an earlier run thought of a node that was asked now counts as far as its window goes, known better by now; of
+    another node, where it was about one of the same advisories.
     """
     facts = list(facts)
     limits = {each.node.name: each.window.limit for each in facts}
     found = {
         digest: seen for digest, seen in earlier.items()
-        if (limit := limits.get(seen.node)) is None or seen.issued <= limit
+        if (seen.about if (limit := limits.get(seen.node)) is None else seen.issued <= limit)
     }
     for each in facts:
         for digest, seen in _of_node(each, each.window.limit) if each.window.limit else ():
@@ -76,13 +88,13 @@ def written(facts: Facts, file: File | None) -> datetime | None:
 def keys_of(facts: Facts) -> dict[str, File]:
     """Return the files of a node's private keys by the SHA-256 of their public half; one in use wins."""
     files = sorted(facts.found.files.values(), key=lambda file: file.used)
-    return {file.key: file for file in files if file.key not in (None, ENCRYPTED, UNREAD)}
+    return {key: file for file in files for key in file.keys if key not in _SHUT}
 
 
-def items(facts: Facts, keys: Mapping[str, Leaked], before: Mapping[str, Iterable[str]]) -> list[Item]:
+def items(facts: Facts, keys: Mapping[str, Leaked], before: Before) -> list[Item]:
     """Return what is to be said of a node's certificates and keys, one each.
 
-    `keys` are leaked()'s; `before` are the digests of keys that earlier runs saw, by the names they were certified for.
+    `keys` are leaked()'s, `before` is what earlier runs saw on this node.
     """
     judge = _Judge(facts, keys, before)
     return [*judge.certificates(), *judge.bare_keys(), *judge.gaps()]
@@ -91,7 +103,7 @@ def items(facts: Facts, keys: Mapping[str, Leaked], before: Mapping[str, Iterabl
 class _Judge:
     """Judges what is on one node."""
 
-    def __init__(self, facts: Facts, keys: Mapping[str, Leaked], before: Mapping[str, Iterable[str]]):
+    def __init__(self, facts: Facts, keys: Mapping[str, Leaked], before: Before):
         self.facts, self.keys, self.before = facts, keys, before
         self.here = keys_of(facts)
         self.services: dict[str, set[str]] = {}
@@ -147,13 +159,14 @@ class _Judge:
         return UNKNOWN, "neither an older certificate nor the file of its key was seen, to tell whether the key is new"
 
     def older(self, certificate: Certificate) -> Iterable[str]:
-        """Yield what is known of certificates for the same names with another key."""
+        """Yield what is known of certificates from before the patch for the same names with another key."""
+        key, names, limit = certificate.key_sha256, set(certificate.names), self.facts.window.limit
         for path, inside in self.facts.by_file.items():
             for other in (self.facts.certificates[one] for one in inside):
-                if other.key_sha256 != certificate.key_sha256 and set(other.names) & set(certificate.names):
+                if other.key_sha256 != key and other.issued <= limit and names & set(other.names):
                     yield f"the certificate {other.serial} in {path}"
         for name in certificate.names:
-            if set(self.before.get(name, ())) - {certificate.key_sha256}:
+            if any(digest != key and issued <= limit for digest, issued in self.before.get(name, {}).items()):
                 yield f"what an earlier run saw for {name}"
 
     @property
@@ -171,27 +184,27 @@ class _Judge:
 
     def bare_keys(self) -> Iterable[Item]:
         """Yield keys in use whose certificate was not listed, and sshd's: they have no date but their file's."""
-        for file in sorted(self.facts.found.files.values(), key=lambda file: file.path):
-            digest = file.key
-            if file.host_key:
-                digest = hashlib.sha256(file.host_key).hexdigest()
-            if not file.used or digest is None or digest in self.listed:
-                continue
-            if digest in (ENCRYPTED, UNREAD):
-                if self.listed - self.here.keys():
-                    continue  # a certificate without a key, and a key that cannot be read: that one was judged
-                verdict, why, digest = UNKNOWN, _SHUT[digest], None
-            else:
-                verdict, why = self.key_verdict(file, digest)
-            services = tuple(sorted(self.services.get(file.path, ())))
-            yield Item(self.facts.node.name, file.path, services, verdict, why, key_sha256=digest)
+        used = sorted((file for file in self.facts.found.files.values() if file.used), key=lambda file: file.path)
+        # As many certificates without a key as keys that cannot be read are taken for theirs, and were judged.
+        judged = sum(key in _SHUT for file in used for key in file.keys) <= len(self.listed - self.here.keys())
+        for file in used:
+            keys = [hashlib.sha256(file.host_key).hexdigest()] if file.host_key else file.keys
+            for digest in dict.fromkeys(keys):
+                if digest in self.listed or (judged and digest in _SHUT):
+                    continue
+                if digest in _SHUT:
+                    verdict, why, digest = UNKNOWN, _SHUT[digest], None
+                else:
+                    verdict, why = self.key_verdict(file, digest)
+                services = tuple(sorted(self.services.get(file.path, ())))
+                yield Item(self.facts.node.name, file.path, services, verdict, why, key_sha256=digest)
 
     def key_verdict(self, file: File, digest: str) -> tuple[str, str]:
         """Return the verdict on a key without a certificate."""
         window, when, seen = self.facts.window, written(self.facts, file), self.keys.get(digest)
         if window.state == OPEN:
             return EXPOSED, "the node can be bled still: patch it first"
-        if seen and (seen.serial or seen.path != file.path):
+        if seen and (seen.serial or seen.earlier or seen.path != file.path):
             return EXPOSED, f"it is the key of {seen}"
         if window.limit and when and when <= window.limit:
             return EXPOSED, f"it was last written {day(when)}, and the node could be bled until {self.end}"

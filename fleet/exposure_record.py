@@ -3,13 +3,13 @@
 What is found on a node is kept as {"window": {...}, "items": [fleet.exposure_item.as_dict each]}.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from fleet import plan
 from fleet.exposure import Facts
-from fleet.exposure_item import Item, as_dict
-from fleet.exposure_judge import Leaked
+from fleet.exposure_item import EXPOSED, Item, as_dict
+from fleet.exposure_judge import Before, Leaked
 from fleet.history import History
 from fleet.journal import utc
 from fleet.node import Node, State
@@ -60,38 +60,54 @@ def proofs(history: History, advisories, nodes: Mapping[str, Node]) -> dict[str,
             said.setdefault(name, []).append(Proof(moment, False, by))
         if kinds[1] in ("fixed", "not_affected") and state in (State.PATCHED, State.ALREADY_PATCHED):
             said.setdefault(name, []).append(Proof(moment, True, by))
-    for name, began, kept in history.exposures(latest=False):
+    for name, began, kept, about in history.exposures([each.id for each in advisories]):
         window, when = kept.get("window"), _moment(began)
-        if name in nodes and when and isinstance(window, dict) and window.get("state") == OPEN:
+        if about and name in nodes and when and isinstance(window, dict) and window.get("state") == OPEN:
             said.setdefault(name, []).append(Proof(when.timestamp(), False, "an earlier run of `exposure`"))
     return said
 
 
-def earlier(history: History) -> tuple[dict[str, Leaked], dict[str, set[str]]]:
-    """Return what earlier exposure runs saw: keys that had leaked by their digest, and all keys' digests by name."""
+def earlier(history: History, advisories: Sequence[str]) -> tuple[dict[str, Leaked], dict[str, Before]]:
+    """Return what exposure runs before one about these advisories saw: keys that had leaked by their digest, and by
+    node what was certified there.
+    """
     leaked: dict[str, Leaked] = {}
-    by_name: dict[str, set[str]] = {}
-    for node, _, kept in history.exposures(latest=False):
-        for item in _items(kept):
-            digest, when = item.get("key_sha256"), _moment(item.get("not_before"))
-            if not isinstance(digest, str):
+    before: dict[str, Before] = {}
+    for node, began, kept, about in history.exposures(advisories):
+        for item in (each for each in _items(kept) if each.get("verdict") == EXPOSED):
+            digest, issued = item.get("key_sha256"), _moment(item.get("not_before"))
+            when = issued or _there(kept, began)
+            if not isinstance(digest, str) or when is None:
                 continue
+            serial = str(item.get("serial")) if issued else None
+            seen = Leaked(node, str(item.get("path")), when, serial, item.get("sha256"), earlier=True, about=about)
+            known = leaked.get(digest)
+            if known is None or (not seen.about, seen.issued) < (not known.about, known.issued):
+                leaked[digest] = seen
             for name in item["names"]:
-                by_name.setdefault(str(name), set()).add(digest)
-            if item.get("verdict") == "exposed" and when:
-                seen = Leaked(node, str(item.get("path")), when, str(item.get("serial")), item.get("sha256"))
-                if digest not in leaked or seen.issued < leaked[digest].issued:
-                    leaked[digest] = seen
-    return leaked, by_name
+                keys = before.setdefault(node, {}).setdefault(str(name), {})
+                keys[digest] = min(when, keys.get(digest, when))
+    return leaked, before
 
 
-def for_report(history: History, run: str) -> tuple[dict, ...]:
-    """Return what the last exposure runs found on the nodes of a run, an item each (fleet.exposure_item.as_dict).
+def _there(kept: Mapping, began: str) -> datetime | None:
+    """Return when a key without a certificate was on its node for sure, as an earlier run saw it; None: not known."""
+    window = kept.get("window")
+    if not isinstance(window, dict):
+        return None
+    if window.get("state") == OPEN:
+        return _moment(began)
+    ended = window.get("until") or window.get("replaced")
+    return _moment(ended.get("at")) if isinstance(ended, dict) else None
 
-    () where none looked at them yet.
+
+def for_report(history: History, run: str, advisories: Sequence[str]) -> tuple[dict, ...]:
+    """Return what the last exposure runs about these advisories found on the nodes of a run, an item each
+    (fleet.exposure_item.as_dict); () where none looked at them yet.
     """
     names = {node.name for node in history.nodes(run, steps=False)}
-    return tuple(item for node, _, kept in history.exposures() if node in names for item in _items(kept))
+    last = {node: kept for node, _, kept, about in history.exposures(advisories) if about and node in names}
+    return tuple(item for kept in last.values() for item in _items(kept))
 
 
 def read(path, of: Callable[[History], object], otherwise):

@@ -59,11 +59,11 @@ def carry_out(
     try:
         with History(journal.path) as history:
             proofs = exposure_record.proofs(history, advisories, {node.name: node for node in made.asked})
-            leaked, before = exposure_record.earlier(history)
+            leaked, before = exposure_record.earlier(history, names)
         asking = exposure.ask(settings, ways, journal, run, advisories, made.asked, proofs, tell)
         outcomes, facts = asyncio.run(asking)
         leaked = exposure_judge.leaked(facts.values(), leaked)
-        found = {name: exposure_judge.items(each, leaked, before) for name, each in facts.items()}
+        found = {name: exposure_judge.items(each, leaked, before.get(name, {})) for name, each in facts.items()}
         for outcome in outcomes:
             name = outcome.record.name
             if name in facts:

@@ -79,14 +79,16 @@ def said(window: Window) -> str:
 
 def as_json(result: Result, whom: str, server: str) -> str:
     """Return all of it as JSON, in ASCII, so that nothing in it can move a terminal that shows it."""
-    nodes = []
+    nodes, by_node = [], {}
+    for item in result.items:
+        by_node.setdefault(item.node, []).append(as_dict(item))
     for outcome in result.outcomes:
         record = outcome.record
         window = result.windows.get(record.name)
         nodes.append({
             "name": record.name, "state": record.state.value, "error": record.error, "todo": outcome.todo,
             "window": window and window_as_dict(window),
-            "certificates": [as_dict(item) for item in result.items if item.node == record.name],
+            "certificates": by_node.get(record.name, []),
         })
     return json.dumps({
         "run": result.run, "whom": whom, "server": server, "advisories": list(result.advisories),

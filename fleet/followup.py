@@ -97,7 +97,8 @@ def say(
         said = f"{clean(name, 60)!r} is not on the list" if name else "say which"
         raise SettingsError(f"--item: {said}; there is {known}.")
     if not note or not note.strip():
-        raise SettingsError("--note: say what was done, or the ticket it is in; an auditor will ask.")
+        what = "what was done" if done else "why it is open again"
+        raise SettingsError(f"--note: say {what}, or the ticket it is in; an auditor will ask.")
     if len(note) > NOTE:
         raise SettingsError(f"--note is longer than {NOTE} characters: name the ticket that has the rest.")
     at = utc(datetime.now(UTC))

@@ -90,9 +90,13 @@ class Judge:
         for each in taken if own else ():
             if each not in own:
                 old = self.seen.leaked.get(each.sha256)
-                why = f"it was {old}, before the patch, and the server still takes it" if old else \
-                    "its node does not use it, and a Chef server does not say when a key was made"
-                made = commands.of_another(node.name, each.name) if NAME.fullmatch(node.name) and each.name else ()
+                why = f"it was {old}, before the patch, and the server still takes it" if old else (
+                    f"its node did not use it {self.seen.asked[node.name][:16]}Z, and may by now: run `invoke "
+                    "exposure` again, ask whose it is, and delete it by `knife client key delete` if it is nobody's"
+                )
+                # One that the node may have been given since would lock it out.
+                known = old and NAME.fullmatch(node.name) and each.name
+                made = commands.of_another(node.name, each.name, self.config.profile) if known else ()
                 yield Credential("further key", f"{node.name} {each.name}", OLDER if old else UNKNOWN, why, made)
 
     def verdict(
@@ -106,7 +110,10 @@ class Judge:
         if not own and (old := next((each.sha256 for each in taken if each.sha256 in self.seen.leaked), None)):
             return OLDER, f"the server takes the key that was {self.seen.leaked[old]}, before the patch"
         if isinstance(digest, str) and not own and taken and all(each.sha256 for each in taken):
-            return NEWER, f"the server no longer takes the key that was on the node {self.seen.asked[name][:16]}Z"
+            return NEWER, (
+                f"the server no longer takes the key that was on the node {self.seen.asked[name][:16]}Z; if the new "
+                "one was not put there, its runs fail until it is"
+            )
         verdict = verdict_of(item)
         if verdict == NEWER and digest in self.seen.leaked:
             return OLDER, f"it is the key of {self.seen.leaked[digest]}, whatever its file's time says"
@@ -127,7 +134,8 @@ class Judge:
             return ()
         old = [each.name for each in own or taken]
         return commands.on_node(
-            node.name, node.address, str(item["path"]), self.name_for(taken), old, self.ssh, self.sudo
+            node.name, node.address, str(item["path"]), self.name_for(taken), old, self.ssh, self.sudo,
+            self.config.profile,
         )
 
     def validators(self, nodes: Sequence[Node]) -> Iterator[Credential]:
@@ -154,7 +162,8 @@ class Judge:
                 commands.ssh(node.address, self.ssh, self.sudo, f"rm {quote(str(item['path']))}")
                 for node, item in held if ADDRESS.fullmatch(node.address or "")
             ]
-            made = commands.of_validator(name, left) if NAME.fullmatch(name) else ()
+            made = commands.of_validator(name, left, self.config.profile) if NAME.fullmatch(name) else ()
+            why += "; where machines still register with it, `knife client reregister` gives it a new key instead"
             yield Credential("validator", clean(name, 200), OLDER if old else UNKNOWN, why, made)
 
     def operator(self, nodes: Sequence[Node]) -> Credential:
@@ -176,7 +185,9 @@ class Judge:
         when = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         patched, whole = self.seen.patched(node.name for node in nodes)
         written = f"{path} was last written {when:%Y-%m-%d %H:%M} UTC"
-        made = commands.of_operator(name, kind, str(path), self.name_for(taken), old) if NAME.fullmatch(name) else ()
+        made = commands.of_operator(
+            name, kind, str(path), self.name_for(taken), old, self.config.profile
+        ) if NAME.fullmatch(name) else ()
         if patched and when <= patched:
             why = f"{written}, and the last of these nodes was at risk until {patched:%Y-%m-%d %H:%M} UTC"
             return Credential("operator", name, OLDER, why, made)

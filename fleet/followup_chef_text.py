@@ -14,6 +14,11 @@ SINGLE = (
     "command after it has put the new one in place."
 )
 
+EMBEDDED = (
+    "Not looked at: the OpenSSL that chef-client from Chef's own packages brings along (/opt/chef/embedded). Where it "
+    "was vulnerable, take a node's key for older whatever is said here, and upgrade chef-client first."
+)
+
 
 def lines(found: Sequence[Credential], whom: str, advisories: Sequence[str], several: bool) -> Iterator[str]:
     """Yield what it comes to, then each key that needs a person with its commands, one a line, to be copied.
@@ -25,6 +30,7 @@ def lines(found: Sequence[Credential], whom: str, advisories: Sequence[str], sev
     about, bad = clean(", ".join(advisories), 200), [each for each in found if each.bad]
     if not bad:
         yield f"{clean(whom, 200)}: no key of Chef's is older than the patch for {about} ({counts})."
+        yield EMBEDDED
         return
     yield f"{clean(whom, 200)}: replace {len(bad)} of {len(found)} keys of Chef's, after {about} ({counts})."
     if any(each.commands for each in bad):
@@ -32,6 +38,7 @@ def lines(found: Sequence[Credential], whom: str, advisories: Sequence[str], sev
     for each in bad:
         yield f"{each.kind} {clean(each.name, 250)} ({each.verdict}): {clean(each.why, 600)}."
         yield from (f"    {command}" for command in each.commands if command.isprintable())
+    yield EMBEDDED
 
 
 def as_json(found: Sequence[Credential], whom: str, server: str, advisories: Sequence[str]) -> str:

@@ -1,7 +1,8 @@
 """The commands that replace a key of Chef's, in the order in which nobody is locked out: for a person to run.
 
 knife's words: https://docs.chef.io/workstation/knife_client/ and knife_user/ (key create, key delete, reregister,
-delete); `--user` and `--key` are its common options. Where a server keeps several keys of a client, the new one is made
+delete); `--user`, `--key` and `--profile` are its common options, as is `--disable-editing`, without which a key is
+created in an editor (knife_options/). Where a server keeps several keys of a client, the new one is made
 on the node, of which only the public half leaves, added, put in place and tried; the old one is deleted last. Where it
 keeps one, `reregister` ends the old one at once (the same pages say so): that the new one can be put down, here and on
 the node, is tried before it.
@@ -15,6 +16,7 @@ from generator import shell
 
 BITS = "2048"  # as Chef makes them
 OLD, NEW = ".styptic-old", ".styptic-new"
+DEFAULT, PLAIN = "default", "--disable-editing"
 #: A run that changes nothing and authenticates as any other (chef-client's --why-run).
 TRY = "chef-client --why-run"
 
@@ -32,13 +34,19 @@ def ssh(address: str, settings: SshSettings, sudo: bool, script: str) -> str:
     return shell.join([*words, "--", address, remote])
 
 
+def knife(profile: str, *words: str) -> str:
+    """Return a command of knife's for the Chef server that was asked: another may have clients of the same names."""
+    return shell.join(["knife", *words, *(["--profile", profile] if profile != DEFAULT else [])])
+
+
 def on_node(
-    name: str, address: str, path: str, new: str, old: Sequence[str | None], settings: SshSettings, sudo: bool
+    name: str, address: str, path: str, new: str, old: Sequence[str | None], settings: SshSettings, sudo: bool,
+    profile: str,
 ) -> tuple[str, ...]:
     """Return the commands for a node's client, whose private key is the file `path` there.
 
     `new` is the name that the new key gets, `old` are those of the keys it takes the place of; None stands for the one
-    key that the server keeps.
+    key that the server keeps. `profile` is knife's.
     """
     key = shell.quote(path)
     fresh, before = shell.quote(path + NEW), shell.quote(path + OLD)
@@ -49,7 +57,7 @@ def on_node(
 
     clean_up = there(f"rm {before}")
     if None in old:
-        again = shell.join(["knife", "client", "reregister", name, "--file", f"{name}.pem"])
+        again = knife(profile, "client", "reregister", name, "--file", f"{name}.pem")
         return (
             there(f"umask 077 && touch {fresh} && command -v chef-client"),
             f"(umask 077 && {shell.join(['touch', f'{name}.pem'])} && {again})",
@@ -57,50 +65,50 @@ def on_node(
             f"{shell.join(['rm', f'{name}.pem'])} && {clean_up}",
         )
     make = f"umask 077 && openssl genrsa -out {fresh} {BITS} && openssl rsa -in {fresh} -pubout"
-    create = ["knife", "client", "key", "create", name, "--key-name", new, "--public-key", f"{name}.pub"]
+    create = knife(profile, "client", "key", "create", name, "--key-name", new, "--public-key", f"{name}.pub", PLAIN)
     back = f"{{ mv {before} {key}; exit 1; }}"
     return (
         f"{there(make)} >{shell.quote(f'{name}.pub')}",
-        shell.join(create),
+        create,
         there(f"{swap} && {{ {TRY} || {back}; }}"),
-        *(shell.join(["knife", "client", "key", "delete", name, each]) for each in old),
+        *(knife(profile, "client", "key", "delete", name, each) for each in old),
         f"{shell.join(['rm', f'{name}.pub'])} && {clean_up}",
     )
 
 
-def of_operator(name: str, kind: str, path: str, new: str, old: Sequence[str | None]) -> tuple[str, ...]:
+def of_operator(name: str, kind: str, path: str, new: str, old: Sequence[str | None], profile: str) -> tuple[str, ...]:
     """Return the commands for the key in the file `path` here, with which knife and Styptic sign as client or user.
 
-    `new` and `old` as in on_node; of a user without known keys `old` is ().
+    `new`, `old` and `profile` as in on_node; of a user without known keys `old` is ().
     """
-    knife = ["knife", "user" if kind == USERS else "client"]
+    who = "user" if kind == USERS else "client"
     fresh, before = path + NEW, path + OLD
-    proof = shell.join(["knife", "environment", "list", "--user", name, "--key", fresh])
+    proof = knife(profile, "environment", "list", "--user", name, "--key", fresh)
     swap = f"{shell.join(['cp', '-p', path, before])} && {shell.join(['mv', fresh, path])}"
     done = shell.join(["rm", before])
     if None in old:
-        again = shell.join([*knife, "reregister", name, "--file", fresh])
+        again = knife(profile, who, "reregister", name, "--file", fresh)
         return f"(umask 077 && {shell.join(['touch', fresh])} && {again})", proof, swap, done
     make = shell.join(["openssl", "genrsa", "-out", fresh, BITS])
     public = shell.join(["openssl", "rsa", "-in", fresh, "-pubout", "-out", f"{fresh}.pub"])
-    create = [*knife, "key", "create", name, "--key-name", new, "--public-key", f"{fresh}.pub"]
-    deleted = [shell.join([*knife, "key", "delete", name, each]) for each in old]
+    create = knife(profile, who, "key", "create", name, "--key-name", new, "--public-key", f"{fresh}.pub", PLAIN)
+    deleted = [knife(profile, who, "key", "delete", name, each) for each in old]
     return (
-        f"(umask 077 && {make} && {public})", shell.join(create), proof, swap,
-        *(deleted or [shell.join([*knife, "key", "list", name])]),
+        f"(umask 077 && {make} && {public})", create, proof, swap,
+        *(deleted or [knife(profile, who, "key", "list", name)]),
         f"{shell.join(['rm', f'{fresh}.pub'])} && {done}",
     )
 
 
-def of_validator(name: str, left: Sequence[str]) -> tuple[str, ...]:
+def of_validator(name: str, left: Sequence[str], profile: str) -> tuple[str, ...]:
     """Return the commands that delete a validator, and then its key from nodes: `left` are those that do this (ssh()).
 
     No bootstrap needs one that has no validation key: knife then makes client and key as the operator
     (https://docs.chef.io/workstation/knife_bootstrap/). knife deletes a validator with this flag alone.
     """
-    return (shell.join(["knife", "client", "delete", name, "--delete-validators"]), *left)
+    return (knife(profile, "client", "delete", name, "--delete-validators"), *left)
 
 
-def of_another(name: str, key: str) -> tuple[str, ...]:
+def of_another(name: str, key: str, profile: str) -> tuple[str, ...]:
     """Return the command that deletes a further key of a client, which its node does not use."""
-    return (shell.join(["knife", "client", "key", "delete", name, key]),)
+    return (knife(profile, "client", "key", "delete", name, key),)

@@ -147,6 +147,12 @@ class History:
                          "ORDER BY id", run, node, node)
         return [Step(whom, at, name, loaded(detail)) for whom, at, name, detail in rows]
 
+    def last(self, run: str) -> Step | None:
+        """Return the last step of a run as a whole, None before its first."""
+        rows = self.rows("SELECT node, at, name, detail FROM step WHERE run = ? AND node IS NULL "
+                         "ORDER BY id DESC LIMIT 1", run)
+        return Step(*rows[0][:3], loaded(rows[0][3])) if rows else None
+
     def at_work(self, run: str) -> list[tuple[NodeLine, Step]]:
         """Return the nodes that began and did not end, each with its last step; who is in it longest comes first."""
         rows = self.rows(
@@ -168,18 +174,18 @@ class History:
         )
         return ((name, state, loaded(record), at) for name, state, record, at in rows)
 
-    def exposures(self, latest: bool = True) -> list[tuple[str, str, dict]]:
-        """Return (node, when its run began, what was found) of the runs of `exposure`, by node and time.
-
-        With `latest` the last of each node alone. A journal of format 1 has none.
+    def exposures(self, advisories: Sequence[str]) -> Iterator[tuple[str, str, dict, bool]]:
+        """Yield (node, when its run began, what was found, whether it was about one of these advisories) of every run
+        of `exposure`, by node and time. A journal of format 1 has none.
         """
         if self.version < EXPOSURE_SINCE:
-            return []
-        rows = self.rows("SELECT node, started, found FROM exposure JOIN run ON run.id = exposure.run "
+            return
+        rows = self.rows("SELECT node, started, found, about FROM exposure JOIN run ON run.id = exposure.run "
                          "ORDER BY node, started")
-        if latest:
-            rows = {row[0]: row for row in rows}.values()
-        return [(node, started, loaded(found)) for node, started, found in rows]
+        for node, started, found, about in rows:
+            named = loaded(about).get("advisories")
+            about_these = isinstance(named, list) and any(each in named for each in advisories)
+            yield node, started, loaded(found), about_these
 
     def lines(self, statement: str, *values: object) -> list[RunLine]:
         """Return the runs that a statement selects with their nodes' counts."""

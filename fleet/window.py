@@ -79,10 +79,12 @@ def spans(events: Sequence[Event], installed: str | None, written: int | None = 
     for event, following in pairwise([*came, None]):
         fresh = event is events[0] and event.before is None and event.by == DPKG
         found.append(Span(event.version, event.at, following and following.at, event.by, fresh))
-    versions = {span.version for span in found}
+    first = {event.version: event.at for event in reversed(came)}
+    ended = {(span.version, span.end) for span in found}
+    # What went at another moment: it came before the log began, nothing took its place, or there are two architectures.
     found = [
-        *(Span(event.before, None, event.at, event.by) for event in events
-          if event.before and event.before not in versions), *found,
+        *(Span(event.before, first.get(event.before), event.at, event.by) for event in events
+          if event.before and (event.before, event.at) not in ended), *found,
     ]
     if installed is None or (found and found[-1].version == installed):
         return found

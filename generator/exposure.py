@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ ENCRYPTED, UNREAD = "encrypted", "unread"
 #: A directory that a user names; the program looks three levels deep.
 DIRECTORY = re.compile(r"/[A-Za-z0-9/_.@+-]{0,400}", re.ASCII)
 
-_NUMBER = r"[0-9]{1,12}"
+_NUMBER = r"[0-9]{1,10}"  # of seconds: until 2286, which every calendar here has
 _SECONDS = rf"(?:{_NUMBER})?"
 _NAME = r"[A-Za-z0-9_.@:/?-]{1,64}"
 _PATH = r"/?[^\t]{0,4096}"
@@ -54,11 +55,11 @@ class Named:
 
 @dataclass(slots=True)
 class File:
-    """A file that was looked into: `certificates` are DER in its order, `key` what is known of a private key in it.
+    """A file that was looked into: `certificates` are DER in its order, `keys` what is known of private keys in it.
 
-    `key` is the SHA-256 of its public half (SubjectPublicKeyInfo) in hex, ENCRYPTED, UNREAD, or None where it holds
-    none; `host_key` is sshd's public half. `used` is whether something names it, `whole` whether all of it was read,
-    `known` whether all that it seems to hold was understood.
+    One of `keys` is the SHA-256 of its public half (SubjectPublicKeyInfo) in hex, ENCRYPTED or UNREAD; `host_key` is
+    sshd's public half. `used` is whether something names it, `whole` whether all of it was read, `known` whether all
+    that it seems to hold was understood.
     """
 
     path: str
@@ -66,7 +67,7 @@ class File:
     used: bool
     whole: bool
     certificates: list[bytes] = field(default_factory=list)
-    key: str | None = None
+    keys: list[str] = field(default_factory=list)
     host_key: bytes | None = None
     known: bool = True
 
@@ -168,6 +169,8 @@ def parse(answer: str) -> Found:
             _take(found, word, fields)
     except (KeyError, ValueError, OverflowError) as error:
         raise ProbeError(f"the node answered with what cannot be: {str(error)[:100]}.") from None
+    if any(not re.fullmatch(_NUMBER, str(event.at)) for event in found.events):
+        raise ProbeError("the node answered with what cannot be: packages that came in another age.")
     found.events.sort(key=lambda event: event.at)
     return found
 
@@ -190,7 +193,7 @@ def _take(found: Found, word: str, fields: Sequence[str]) -> None:
         case "certificate", real, der:
             found.files[real].certificates.append(_bytes(der))
         case "key", real, digest:
-            found.files[real].key = digest
+            found.files[real].keys.append(digest)
         case "hostkey", real, _, blob:
             found.files[real].host_key = _bytes(blob)
         case "other", real:
@@ -212,18 +215,26 @@ def _events(word: str, fields: Sequence[str]) -> list[Event]:
     """Return what a line of a package manager's says, nothing where it does not tell when or which."""
     match word, *fields:
         case "dpkg", seconds, package, before, version if seconds:
-            return [Event(int(seconds), package.split(":")[0], version, None if before == "<none>" else before)]
+            came, gone = (None if each == "<none>" else each for each in (version, before))
+            return [Event(int(seconds), package.split(":")[0], came, gone)]
         case "rpm", seconds, package, version:
             return [Event(int(seconds), package, version.replace("(none):", "0:", 1), by="rpm's database")]
         case "dnf", stamp, action, nevra if action in _CAME | _WENT:
             return _of(nevra, datetime.fromisoformat(stamp), "dnf's log", action in _WENT)
         case "yum", written, stamp, action, nevra if action in _CAME and written:
-            last = datetime.fromtimestamp(int(written), UTC)
-            moment = datetime.strptime(f"{last.year} {stamp}", "%Y %b %d %H:%M:%S").replace(tzinfo=UTC)
-            if moment > last + timedelta(days=1):  # the log has no year, and nothing in it is later than its last line
-                moment = moment.replace(year=last.year - 1)
+            moment = _dated(stamp, datetime.fromtimestamp(int(written), UTC))
             return _of(nevra, moment, "yum's log, which has neither year nor time zone")
     return []
+
+
+def _dated(stamp: str, last: datetime) -> datetime:
+    """Return a moment that was written without its year, the latest that was not after the log's last line."""
+    without = datetime.strptime(f"2000 {stamp}", "%Y %b %d %H:%M:%S").replace(tzinfo=UTC)
+    for year in range(last.year, last.year - 9, -1):  # 29 February may be eight years ago
+        with contextlib.suppress(ValueError):
+            if (moment := without.replace(year=year)) <= last + timedelta(days=1):
+                return moment
+    raise ValueError(f"no year has {stamp}")
 
 
 def _of(nevra: str, moment: datetime, by: str, went: bool = False) -> list[Event]:

@@ -5,7 +5,7 @@
 #   named SERVICE PATH REAL BY                      BY names PATH, which leads to the file REAL; empty: no such file
 #   file REAL MTIME kept|used CUT                   a file that was looked into; CUT is 1 where it is too big to be read whole
 #   certificate REAL BASE64                         each certificate in it, in its order, DER
-#   key REAL DIGEST|encrypted|unread                SHA-256 of its public half's SubjectPublicKeyInfo, RFC 5280
+#   key REAL DIGEST|encrypted|unread                each private key in it: SHA-256 of its public half's SubjectPublicKeyInfo, RFC 5280
 #   hostkey REAL WORD BASE64                        sshd's: the public half, from REAL.pub
 #   other REAL                                      it holds neither, or a certificate that openssl cannot read
 #   elsewhere COUNT ; left COUNT ; mute             processes of containers, files that were not read; no openssl that works

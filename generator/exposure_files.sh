@@ -37,23 +37,30 @@ p
 certificates="sed -n -e 's/^\\(-----END [A-Z0-9 ]*-----\\)-.*/\\1/' \\
     -e '/^-----BEGIN \\(X509 \\|TRUSTED \\)\\{0,1\\}CERTIFICATE-----/,/^-----END /p' |
     openssl crl2pkcs7 -nocrl -certfile /dev/stdin | openssl pkcs7 -print_certs"
-public="sed -n -e 's/^-----END .*-\\(-----BEGIN [A-Z ]*PRIVATE KEY-----\\)/\\1/' \\
-    -e '/^-----BEGIN .*PRIVATE KEY-----/,/^-----END /p' | openssl pkey -passin pass: -pubout -outform DER"
+apart='s/^\(-----END [A-Z0-9 ]*-----\)\(-----BEGIN \)/\1\
+\2/'
 
-# Says what private key file $1, REAL $2, holds. It is never asked for a pass phrase.
+# Says which private keys file $1, REAL $2, holds: postfix takes several in one. None is asked for a pass phrase.
 key_of() {
     if [ -f "$1.pub" ] && start_of "$1" | grep -q -e '^-----BEGIN OPENSSH PRIVATE KEY-----'; then
-        start_of "$1.pub" | sed -n "1s|^\([A-Za-z0-9@.-]*\) \([A-Za-z0-9+/=]*\).*|hostkey$tab$2$tab\1$tab\2|p"
-        return
+        half=$(start_of "$1.pub" | sed -n "1s|^\([A-Za-z0-9@.-]*\) \(AAAA[A-Za-z0-9+/]*=*\).*|\1$tab\2|p")
+        [ -z "$half" ] || printf 'hostkey\t%s\t%s\n' "$2" "$half"
+        [ -z "$half" ] || return 0
     fi
-    digest=$(reading "$public" "$1" | digest_of)
-    # Of nothing at all there is a digest as well.
-    [ "$digest" != e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 ] || digest=
-    if [ -z "$digest" ]; then
-        digest=unread
-        ! start_of "$1" | grep -q -e ENCRYPTED || digest=encrypted
-    fi
-    printf 'key\t%s\t%s\n' "$2" "$digest"
+    keys=0
+    for line in $(start_of "$1" | sed "$apart" | sed -n '/^-----BEGIN .*PRIVATE KEY-----/=' | head -n "$most_kept"); do
+        keys=$((keys + 1)) block="sed '$apart' | sed -n '$line,/^-----END /p'"
+        digest=$(reading "$block | openssl pkey -passin pass: -pubout -outform DER" "$1" | digest_of)
+        case $digest in
+            # Of nothing at all there is a digest as well.
+            '' | e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855)
+                digest=unread
+                ! start_of "$1" | sh -c "$block" | grep -q -e ENCRYPTED || digest=encrypted
+                ;;
+        esac
+        printf 'key\t%s\t%s\n' "$2" "$digest"
+    done
+    case $keys in 0 | "$most_kept") printf 'key\t%s\tunread\n' "$2" ;; esac
 }
 
 # Shows file $1 (REAL $2), used or kept, once.

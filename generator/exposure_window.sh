@@ -1,11 +1,11 @@
 # Part of exposure.sh: since when is which version of a package installed, as the package managers wrote it down.
 
-# dpkg's log, dpkg(1) --log: `DATE TIME install|upgrade PACKAGE OLD NEW`, in the node's own time, which date(1) knows.
+# dpkg's log, dpkg(1) --log: `DATE TIME install|upgrade|remove PACKAGE OLD NEW`, in the node's own time, which date(1) knows.
 dpkg_log() {
     for log in $(matching "$root/var/log/dpkg.log*"); do
         case $log in *.gz) limit gzip -dc "$log" ;; *) cat "$log" ;; esac
     done 2>/dev/null |
-        grep -E "^[0-9-]{10} [0-9:]{8} (install|upgrade) ($packages)(:[a-z0-9-]+)? [^ ]+ [^ ]+\$" | sort -u | tail -n 300
+        grep -E "^[0-9-]{10} [0-9:]{8} (install|upgrade|remove) ($packages)(:[a-z0-9-]+)? [^ ]+ [^ ]+\$" | sort -u | tail -n 300
 }
 dpkg_history() {
     lines=$(dpkg_log)

@@ -41,4 +41,4 @@ def _packages(packages: Mapping[str, str]) -> str:
 
 
 def _stale(processes: Sequence[Mapping]) -> str:
-    return "; ".join(f"{each.get('service') or each.get('command')} ({each.get('pid')})" for each in processes)
+    return "; ".join(f"{each.get('service') or each.get('command')} (pid {each.get('pid')})" for each in processes)

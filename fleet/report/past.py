@@ -30,9 +30,9 @@ def run_of(book: History, name: str | None = None) -> Run:
     if about.get("verb") not in VERBS:
         raise SettingsError(f"run {line.id} patched and verified nothing: `invoke history` lists those that did.")
     began, finished = moment(line.started), moment(line.finished)
-    environment = _text(about, "environment")
+    environment, advisories = _text(about, "environment"), tuple(map(str, _list(about, "advisories")))
     return Run(
-        line.id, environment, _text(about, "query"), tuple(map(str, _list(about, "advisories"))),
+        line.id, environment, _text(about, "query"), advisories,
         _strings(about.get("cookbook")), began or datetime.fromtimestamp(0, UTC), finished,
         line.exit_code if finished else None, tuple(node.outcome for node in book.nodes(line.id, steps=False)),
         operator=_text(about, "operator"), ticket=_text(about, "ticket"), verb=str(about["verb"]),
@@ -40,7 +40,8 @@ def run_of(book: History, name: str | None = None) -> Run:
         described=tuple(
             {key: _text(each, key) for key in SAID} for each in _list(about, "described") if isinstance(each, dict)
         ),
-        versions=_strings(about.get("versions")), stage=line.stage, exposure=exposure_record.for_report(book, line.id),
+        versions=_strings(about.get("versions")), stage=line.stage,
+        exposure=exposure_record.for_report(book, line.id, advisories),
         followup=followup.for_report(book, about, None if environment == EVERYWHERE else environment),
     )
 

@@ -190,7 +190,9 @@ def test_a_key_that_an_earlier_run_saw_is_known_again(operator, node, first, key
 
 @pytest.mark.exposure
 def test_the_recipes_own_result_is_a_proof_where_the_journal_has_none(operator, node, first, advisory):
-    result = {"status": "success", "stale_after": [], "unread": 0, "finished": datetime.now(UTC).isoformat()}
+    said = node.sh("dpkg-query -W -f '${Package} ${Version}\\n' openssl libssl3")
+    result = {"status": "success", "stale_after": [], "unread": 0, "finished": datetime.now(UTC).isoformat(),
+              "packages_after": dict(line.split() for line in said.splitlines())}
     put(node, {"/var/lib/openssl_patch/result.json": json.dumps(result)})
     elsewhere = {"STYPTIC_STATE": str(operator.home / "another.db")}
     _, found, items = asked(operator, advisory, **elsewhere)

@@ -1,5 +1,6 @@
 """Which certificates are exposed, rekeyed or reissued with the same key: on one node, between nodes, between runs."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -42,7 +43,7 @@ def facts(state, used=(), kept=(), keys=(), name="web1", service="nginx", named=
             certificates |= {one.sha256: one for one in inside}
     for digest, moment in keys:
         path = f"/k/{digest}"
-        files[path] = File(path, moment and int(moment.timestamp()), True, True, key=digest)
+        files[path] = File(path, moment and int(moment.timestamp()), True, True, keys=[digest])
         by_file[path] = ()
     names = [Named(service, path, path, "/etc/x.conf") for path, file in files.items() if file.used]
     answer = Found(0, named=[*names, *named], files=files, **found)
@@ -94,8 +95,28 @@ def test_a_new_key_is_known_by_an_older_certificate_of_the_name_or_the_time_of_i
     assert verdicts(older)["2"] == REKEYED
     assert verdicts(facts(CLOSED, [new], kept=[certificate("1", "k1", BEFORE, "b.example")]))["2"] == UNKNOWN
     assert verdicts(facts(CLOSED, [new]))["2"] == UNKNOWN
-    assert verdicts(facts(CLOSED, [new]), before={"a.example": {"k1"}})["2"] == REKEYED
-    assert verdicts(facts(CLOSED, [new]), before={"a.example": {"k2"}})["2"] == UNKNOWN
+    assert verdicts(facts(CLOSED, [new]), before={"a.example": {"k1": BEFORE}})["2"] == REKEYED
+    assert verdicts(facts(CLOSED, [new]), before={"a.example": {"k2": BEFORE}})["2"] == UNKNOWN
+
+
+def test_a_new_key_is_not_known_by_another_certificate_from_after_the_patch():
+    """As where one name has an RSA and an ECDSA certificate, both issued anew."""
+    both = [certificate("1", "k1", AFTER), certificate("2", "k2", AFTER + timedelta(minutes=1))]
+    assert verdicts(facts(CLOSED, both)) == {"1": UNKNOWN, "2": UNKNOWN}
+    assert verdicts(facts(CLOSED, [both[1]]), before={"a.example": {"k1": AFTER}})["2"] == UNKNOWN
+
+
+def test_what_an_earlier_run_saw_of_a_key_alone_or_about_another_advisory():
+    new = facts(CLOSED, keys=[("k1", AFTER)])
+    alone = Leaked("web1", "/k/k1", BEFORE, earlier=True)
+    assert verdicts(new) == {"/k/k1": REKEYED}
+    assert verdicts(new, earlier={"k1": alone}) == {"/k/k1": EXPOSED}
+    assert "/k/k1 on web1, where an earlier run saw it" in judged(new, earlier={"k1": alone})["/k/k1"].sentence
+    # On a node of now its date counts, whatever it was about; on another the advisory has to be one of these.
+    assert verdicts(new, earlier={"k1": replace(alone, about=False)}) == {"/k/k1": EXPOSED}
+    assert verdicts(new, earlier={"k1": replace(alone, about=False, issued=AFTER)}) == {"/k/k1": REKEYED}
+    assert verdicts(new, earlier={"k1": replace(alone, node="web9")}) == {"/k/k1": EXPOSED}
+    assert verdicts(new, earlier={"k1": replace(alone, node="web9", about=False)}) == {"/k/k1": REKEYED}
 
 
 def test_one_certificate_on_two_nodes_is_exposed_where_either_could_be_bled():
@@ -126,7 +147,7 @@ def test_keys_without_a_certificate_have_the_time_of_their_file_alone():
 def test_sshds_keys_are_named_by_the_digest_that_ssh_keygen_shows():
     node = facts(CLOSED, keys=[("k1", BEFORE)])
     file = node.found.files["/k/k1"]
-    file.key, file.host_key = None, b"blob"
+    file.keys, file.host_key = [], b"blob"
     item = judged(node)["/k/k1"]
     assert (item.verdict, item.key_sha256[:8]) == (EXPOSED, "fa2c8cc4")
 
@@ -137,6 +158,10 @@ def test_a_key_that_cannot_be_read_is_unknown_unless_its_certificate_was_judged(
     assert verdicts(facts(CLOSED, [certificate("1", "k1", BEFORE)], keys=[(shut, AFTER)])) == {"1": EXPOSED}
     both = facts(CLOSED, [certificate("1", "k1", BEFORE)], keys=[(shut, AFTER), ("k1", BEFORE)])
     assert verdicts(both) == {"1": EXPOSED, f"/k/{shut}": UNKNOWN}
+    more = facts(CLOSED, [certificate("1", "k1", BEFORE)], keys=[(shut, AFTER)])
+    more.by_file["/k/2"] = ()
+    more.found.files["/k/2"] = File("/k/2", None, True, True, keys=[shut])  # one of the two has no certificate
+    assert verdicts(more) == {"1": EXPOSED, f"/k/{shut}": UNKNOWN, "/k/2": UNKNOWN}
 
 
 def test_what_could_not_be_looked_at_is_unknown_and_says_why():

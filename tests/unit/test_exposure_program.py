@@ -83,7 +83,7 @@ def found_by(root, *words, **settings):
 
 
 def files_of(found):
-    return {file.path: (file.used, len(file.certificates), file.key) for file in found.files.values()}
+    return {file.path: (file.used, len(file.certificates), *(file.keys or [None])) for file in found.files.values()}
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -162,7 +162,7 @@ def test_nothing_of_a_private_key_comes_out(tmp_path, key, shell):
     assert [each for each in secret if each in said] == []
     assert "PRIVATE" not in said
     found = exposure.parse(said)
-    assert {path: (len(file.certificates), file.key) for path, file in found.files.items()} == {
+    assert {path: (len(file.certificates), *(file.keys or [None])) for path, file in found.files.items()} == {
         "/srv/pair": (1, digest(key)), "/srv/before": (1, digest(numbers)), "/srv/shut": (0, ENCRYPTED),
         "/srv/old": (0, ENCRYPTED), "/srv/glued": (1, digest(key)), "/srv/open": (0, digest(key)),
         "/srv/false": (0, None),
@@ -206,11 +206,30 @@ def test_host_keys_are_asked_for_where_libcrypto_leaked_alone(tmp_path):
     put(tmp_path, {
         "etc/ssh/ssh_host_ed25519_key":
         "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
-        "etc/ssh/ssh_host_ed25519_key.pub": "ssh-ed25519 QUJD root@x\n",
+        "etc/ssh/ssh_host_ed25519_key.pub": "ssh-ed25519 AAAA root@x\n",
     })
     assert found_by(tmp_path).files == {}
     file, = found_by(tmp_path, libraries=["libcrypto"]).files.values()
-    assert (file.host_key, file.key) == (b"ABC", None)
+    assert (file.host_key, file.keys) == (bytes(3), [])
+
+
+@pytest.mark.parametrize("half", ["", "no key\n", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"])
+def test_a_key_whose_public_half_is_not_what_it_seems_is_told(tmp_path, half):
+    put(tmp_path, {"srv/id": "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n", "srv/id.pub": half})
+    assert found_by(tmp_path, directories=["/srv"]).files["/srv/id"].keys == [UNREAD]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_key_of_a_file_is_told(tmp_path, key, shell):
+    """As postfix takes several in one, each with its chain; a line's end may be missing where they meet."""
+    other, shut = ec.generate_private_key(ec.SECP256R1()), pem(key, BestAvailableEncryption(b"secret"))
+    several = pem(key) + certificate(key) + pem(other) + certificate(other, "b") + shut
+    put(tmp_path, {"etc/postfix/main.cf": "smtpd_tls_chain_files = /t/all, /t/glued\n", "t/all": several,
+                   "t/glued": pem(key).rstrip() + pem(other).rstrip() + certificate(key)})
+    files = found_by(tmp_path, shell).files
+    assert files["/t/all"].keys == [digest(key), digest(other), ENCRYPTED]
+    assert len(files["/t/all"].certificates) == 2
+    assert files["/t/glued"].keys == [digest(key), digest(other)]
 
 
 def test_processes_that_map_the_library_are_asked_what_they_have(tmp_path, key):
@@ -233,7 +252,8 @@ def test_dpkgs_log_says_which_version_came_when(tmp_path):
     day = "2026-01-02 03:04:05"
     old = f"{day} install libssl3:amd64 <none> 3.0.1\n{day} status installed libssl3:amd64 3.0.1\n"
     day = "2026-02-02 03:04:05"
-    new = f"{day} upgrade libssl3:amd64 3.0.1 3.0.2\n{day} upgrade bash:amd64 1 2\nrubbish\n"
+    new = f"{day} upgrade libssl3:amd64 3.0.1 3.0.2\n{day} upgrade bash:amd64 1 2\nrubbish\n" \
+          f"2026-02-02 03:04:06 remove libssl1.1:amd64 1.1.1n <none>\n"
     put(tmp_path, {
         "var/log/dpkg.log": new, "var/log/dpkg.log.2.gz": gzip.compress(old.encode()),
         "var/lib/dpkg/info/libssl3:amd64.list": "", "var/lib/dpkg/info/bash.list": "",
@@ -242,6 +262,7 @@ def test_dpkgs_log_says_which_version_came_when(tmp_path):
     found = found_by(tmp_path)
     assert [(event.at, event.package, event.before, event.version) for event in found.events] == [
         (1767323045, "libssl3", None, "3.0.1"), (1770001445, "libssl3", "3.0.1", "3.0.2"),
+        (1770001446, "libssl1.1", "1.1.1n", None),
     ]
     assert found.lists == {"libssl3": 1_700_000_000}
 
@@ -271,6 +292,13 @@ def test_rpms_logs_say_it_too(tmp_path):
         ("2026-01-02T02:04:05+00:00", "openssl", "1:3.0.7-24.el9"), ("2026-01-02T02:04:05+00:00", "openssl", None),
     ]
     assert found.events[-1].before == "1:3.0.7-23.el9"
+
+
+def test_a_leap_day_in_a_log_without_years_is_the_last_one():
+    written = int(datetime(2014, 3, 1, tzinfo=UTC).timestamp())
+    line = f"yum\t{written}\tFeb 29 01:00:00\tUpdated\topenssl-1.0.1e-16.x86_64\nend\n"
+    event, = exposure.parse(HEAD + line).events
+    assert datetime.fromtimestamp(event.at, UTC) == datetime(2012, 2, 29, 1, tzinfo=UTC)
 
 
 def test_a_node_without_openssl_says_so(tmp_path, monkeypatch):
@@ -317,6 +345,7 @@ def test_a_certificate_of_a_megabyte_is_none(tmp_path, key):
     "", "end", "other\t/x\nend\nmore\n", "file\t/x\tyesterday\tused\t0\nend\n", "key\t/x\tabc\nend\n",
     "certificate\t/x\tAA=A\nend\n",
     "named\tnginx\t/a\nend\n", "what\nend\n", f"key\t/x\t{'0' * 64}\nend\n",
+    "file\t/x\t999999999999\tused\t0\nend\n", "dnf\t0001-01-01T00:00:00+0000\tUpgrade\topenssl-1-1.x\nend\n",
     "file\t/x\t1\tused\t0\ncertificate\t/x\tA\nend\n", "dnf\t2026-13-02T03:04:05+0100\tUpgrade\topenssl-1-1.x\nend\n",
     "yum\t1\tFeb 31 00:00:00\tUpdated\topenssl-1-1.x\nend\n",
 ])

@@ -14,7 +14,7 @@ from invoke import Config, Context
 
 from fleet import exposure, exposure_record, exposure_run, exposure_text
 from fleet.errors import SettingsError
-from fleet.exposure_item import EXPOSED, UNKNOWN, Item
+from fleet.exposure_item import EXPOSED, UNKNOWN, Item, as_dict
 from fleet.exposure_run import Result
 from fleet.history import History
 from fleet.journal import Journal
@@ -28,7 +28,8 @@ from generator import advisory
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 MOMENT = Moment(NOW.timestamp(), "us")
-ABOUT = {"verb": "patch"}
+IDS = ["CVE-2014-0160"]
+ABOUT = {"verb": "patch", "advisories": IDS}
 
 
 def node(name="web1"):
@@ -47,7 +48,7 @@ def book(tmp_path):
 
 def ended(book, run, state, before, after, name="web1", at="2026-01-05T00:00:00.000Z", verb="patch"):
     """Write down a run of that verb in which the node ended so."""
-    book.begin(run, {"verb": verb}, NOW)
+    book.begin(run, {"verb": verb, "advisories": IDS}, NOW)
     book.node(run, name, 1, state, {"packages_before": before, "packages_after": after})
     book.step(run, name, "prove")
     book.write("UPDATE step SET at = ? WHERE run = ?", at, run)
@@ -82,10 +83,67 @@ def test_what_is_kept_is_known_again_and_goes_into_a_report(book):
     book.exposure("r1", "other", exposure_record.found(facts, [item]))
     book.exposure("r2", "web9", {"items": [1, {"names": "no"}], "window": 7})
     with History(book.path) as history:
-        leaked, names = exposure_record.earlier(history)
-        told = exposure_record.for_report(history, "r2")
-    assert (leaked["k1"].issued, leaked["k1"].serial, names) == (NOW, "1", {"a.example": {"k1"}})
+        leaked, names = exposure_record.earlier(history, IDS)
+        told = exposure_record.for_report(history, "r2", IDS)
+    assert (leaked["k1"].issued, leaked["k1"].serial, names["web1"]) == (
+        NOW, "1", {"a.example": {"k1": NOW}},
+    )
     assert [(each["node"], each["sentence"][:7]) for each in told] == [("web1", "exposed")]
+
+
+def test_a_key_alone_that_an_earlier_run_saw_is_kept_too(book):
+    """It has no date but its file's, which says nothing any more once the file was written again."""
+    key = as_dict(Item("web1", "/k", ("nginx",), EXPOSED, "so", key_sha256="k1"))
+    for number, window in enumerate((
+        {"state": OPEN}, {"state": CLOSED, "until": {"at": "2026-01-03T00:00:00.000Z"}},
+        {"state": UNPROVEN, "until": None, "replaced": {"at": "2026-01-04T00:00:00.000Z"}}, {"state": NEVER}, 7,
+    )):
+        book.begin(f"r{number}", ABOUT, NOW)
+        book.exposure(f"r{number}", "web1", {"window": window, "items": [key | {"key_sha256": f"k{number}"}]})
+    book.begin("other", ABOUT | {"advisories": ["CVE-1"]}, NOW - timedelta(days=1))
+    book.exposure("other", "web1", {"window": {"state": OPEN}, "items": [key | {"key_sha256": "k0"}]})
+    with History(book.path) as history:
+        leaked, _ = exposure_record.earlier(history, IDS)
+    assert {key: (seen.issued.day, seen.serial, seen.earlier) for key, seen in leaked.items()} == {
+        "k0": (2, None, True), "k1": (3, None, True), "k2": (4, None, True),
+    }
+    assert leaked["k0"].about  # rather than what was seen before it for another advisory
+
+
+def test_what_could_be_bled_by_another_advisory_proves_nothing(book):
+    book.begin("r1", ABOUT | {"advisories": ["CVE-2024-5535"]}, NOW)
+    book.exposure("r1", "web1", {"window": {"state": OPEN}, "items": []})
+    with History(book.path) as history:
+        assert exposure_record.proofs(history, heartbleed(), {"web1": node()}) == {}
+
+
+def test_a_recipes_result_proves_what_its_packages_are(reachable, monkeypatch, tmp_path):
+    """One that ran for another advisory, before the fix was there, may have left nothing stale all the same."""
+    good = {"status": "success", "stale_after": [], "unread": 0, "finished": "2026-01-02T00:00:00Z",
+            "packages_after": NEW | {"openssl:amd64": "1.0.1e-2+deb7u5", "bash": "1"}}
+    left = [{"kind": "service"}]
+    results = [
+        good, *(good | {"packages_after": packages} for packages in (OLD, {}, {"libssl1.0.0": 7})),
+        good | {"status": "failure"}, good | {"stale_after": left}, good | {"finished": "0001-01-01T00:00:00+23:00"},
+        {key: value for key, value in good.items() if key != "packages_after"},
+    ]
+    monkeypatch.setattr(exposure.converge, "RESULT", str(tmp_path / "result.json"))
+    enquirer = exposure.Enquirer(None, None, "r1", Settings(env="production"), heartbleed(), {})
+
+    async def run():
+        async with reachable() as (server, _):
+            ways = Connections(SshSettings(user="ops", port=server.port, connect_timeout=10))
+            there = Node("web1", "production", "127.0.0.1", "debian", "7")
+            async with ways as connections, await connections.connect(there) as connection:
+                found = [await enquirer.recipe(connection, node(), 0)]  # there is none
+                for result in results:
+                    (tmp_path / "result.json").write_text(json.dumps(result))
+                    found.append(await enquirer.recipe(connection, node(), 60))
+                return found
+
+    found = asyncio.run(run())
+    assert [bool(each) for each in found] == [False, True, *[False] * (len(results) - 1)]
+    assert (found[1].at, found[1].good) == (NOW.timestamp() - 60, True)
 
 
 def windows_of(state, **more):
@@ -192,11 +250,15 @@ def test_a_run_over_a_real_connection(reachable, book, tmp_path):
     outcomes, facts = asyncio.run(run())
     said = {outcome.record.name: outcome.record.error for outcome in outcomes}
     assert "neither an IP address" in said["gone"]
+    with History(book.path) as history:  # as a run leaves it that is cut off now
+        kept = {line.name: line for line in history.nodes("r1")}
+    assert (kept["web1"].state, kept["gone"].state) == ("unknown", "unreachable")
+    assert "read and not judged yet" in kept["web1"].record["error"]
     assert set(facts) == {"web1"}, said
     found = facts["web1"]
     assert found.window.offset == 0
     assert [one.serial for one in found.certificates.values() if one.names == ("a.example",)] == ["4d"]
-    assert found.found.files[str(place / "a.pem")].key
+    assert found.found.files[str(place / "a.pem")].keys
     assert [name for whom, name, _ in book.steps("r1") if whom == "web1"] == [
         "connect", "look", "list certificates and keys",
     ]

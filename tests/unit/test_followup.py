@@ -119,6 +119,8 @@ def test_what_is_done_for_all_is_done_for_each_until_somebody_says_otherwise(pat
     assert verb(done, context, item=key[1], note="all owners") == 0
     assert capsys.readouterr().out == "every environment, CVE-2014-0160: cloud-password is done; 8 left to do.\n"
     assert states(context, capsys, env="production")[key]["done_at"]
+    assert verb(undone, context, item=key[1], env="production") == 1
+    assert "--note: say why it is open again, or the ticket it is in" in capsys.readouterr().err
     assert verb(undone, context, item=key[1], note="a seventh", env="production") == 0
     found = states(context, capsys, env="production")[key]
     assert (found["done_at"], found["by"], found["note"]) == (None, None, "a seventh")

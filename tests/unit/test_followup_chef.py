@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
@@ -139,6 +140,20 @@ def test_a_key_from_before_the_patch_is_replaced_in_order(book, chef, config, ke
     assert found.commands[3] == "knife client key delete web1 default"
 
 
+def test_every_command_is_for_the_server_that_was_asked(book, chef, config, there, keys):
+    """Another that knife knows may have clients of the same names, whose keys would go."""
+    there.held["clients", "web1"] |= {"styptic-1": public(keys["new"])}
+    there.held["clients", "shop-validator"] = {"default": public(keys["other"])}
+    saw(book, "r1", keys["old"])
+    dated(config, 11)
+    for wanted, profile in ((set(), "default"), ({"--profile staging"}, "staging")):
+        found = judged(book, chef, replace(config, profile=profile)).values()
+        made = [line for each in found for line in each.commands if line.startswith("knife ")]
+        assert len(made) >= 6
+        assert {line[line.find("--profile"):] for line in made if "--profile" in line} == wanted
+        assert all(bool(wanted) == ("--profile" in line) for line in made)
+
+
 def test_a_server_with_one_key_each_has_it_registered_anew(book, chef, config, there, keys):
     there.several = False
     saw(book, "r1", keys["old"])
@@ -157,7 +172,9 @@ def test_a_key_that_is_replaced_and_still_taken_is_told(book, chef, config, ther
     assert found["client", "web1"].verdict == NEWER
     left = found["further key", "web1 default"]
     assert (left.verdict, left.commands) == (OLDER, ("knife client key delete web1 default",))
-    assert found["further key", "web1 ci"].verdict == UNKNOWN
+    other = found["further key", "web1 ci"]
+    assert (other.verdict, other.commands) == (UNKNOWN, ())  # the node may use it, where somebody stopped half-way
+    assert "did not use it 2026-01-02T02:00Z, and may by now: run `invoke exposure` again" in other.why
     there.expired |= {"default", "ci"}  # which open nothing any more
     assert not [each for each in judged(book, chef, config) if each[0] == "further key"]
 
@@ -228,6 +245,7 @@ def test_a_validator_that_was_on_a_node_before_the_patch(book, chef, config, the
     found = judged(book, chef, config)[name]
     assert found.verdict == UNKNOWN
     assert found.commands == ("knife client delete shop-validator --delete-validators",)
+    assert "where machines still register with it, `knife client reregister` gives it a new key" in found.why
     saw(book, "r2", keys["other"], path="/etc/chef/validation.pem")
     found = judged(book, chef, config)[name]
     assert (found.verdict, len(found.commands)) == (OLDER, 2)
@@ -320,5 +338,7 @@ def test_no_key_and_nothing_that_moves_a_terminal_is_shown(book, chef, config, k
     counts = "(1 older than the patch, 1 newer than the patch)"
     assert f"replace 1 of 2 keys of Chef's, after CVE-2014-0160 {counts}." in shown
     assert "the old key is deleted last" in shown
+    for several in (found, [each for each in found if not each.bad]):
+        assert "/opt/chef/embedded" in list(followup_chef_text.lines(several, "x", IDS, True))[-1]
     assert json.loads(told)["keys"][0]["commands"]
     assert "PRIVATE" not in shown + told

@@ -55,12 +55,12 @@ def left(place):
 def test_a_new_key_is_in_use_before_the_old_one_goes(place, sudo):
     key = place / "node's/client.pem"
     before = own_digest(key.read_text())
-    lines = commands.on_node("web1", "192.0.2.1", str(key), "styptic-20260102", ["default"], NOTHING, sudo)
+    lines = commands.on_node("web1", "192.0.2.1", str(key), "styptic-20260102", ["default"], NOTHING, sudo, "default")
     code, heard = run(place, lines[:-1])
     assert code == 0
     assert heard == [
-        "knife client key create web1 --key-name styptic-20260102 --public-key web1.pub", "chef-client --why-run",
-        "knife client key delete web1 default",
+        "knife client key create web1 --key-name styptic-20260102 --public-key web1.pub --disable-editing",
+        "chef-client --why-run", "knife client key delete web1 default",
     ]
     after = own_digest(key.read_text())
     assert after == digest((place / "web1.pub").read_text()) != before
@@ -72,7 +72,7 @@ def test_a_new_key_is_in_use_before_the_old_one_goes(place, sudo):
 def test_a_key_that_is_not_taken_gives_way_to_the_old_one(place):
     key = place / "node's/client.pem"
     before = key.read_bytes()
-    lines = commands.on_node("web1", "192.0.2.1", str(key), "new", ["default"], NOTHING, False)
+    lines = commands.on_node("web1", "192.0.2.1", str(key), "new", ["default"], NOTHING, False, "default")
     code, heard = run(place, lines, client=1)
     assert code == 1
     assert key.read_bytes() == before
@@ -82,7 +82,7 @@ def test_a_key_that_is_not_taken_gives_way_to_the_old_one(place):
 def test_a_server_with_one_key_each_is_told_last(place):
     key = place / "node's/client.pem"
     before = own_digest(key.read_text())
-    lines = commands.on_node("web1", "192.0.2.1", str(key), "new", [None], NOTHING, False)
+    lines = commands.on_node("web1", "192.0.2.1", str(key), "new", [None], NOTHING, False, "default")
     code, heard = run(place, lines)
     assert (code, heard) == (0, ["knife client reregister web1 --file web1.pem", "chef-client --why-run"])
     assert own_digest(key.read_text()) != before
@@ -90,16 +90,17 @@ def test_a_server_with_one_key_each_is_told_last(place):
 
 
 def test_nothing_ends_the_old_key_where_the_new_one_cannot_be_put(place):
-    lines = commands.on_node("web1", "192.0.2.1", str(place / "gone/client.pem"), "new", [None], NOTHING, False)
+    path = str(place / "gone/client.pem")
+    lines = commands.on_node("web1", "192.0.2.1", path, "new", [None], NOTHING, False, "default")
     code, heard = run(place, lines)
     assert code != 0
     assert heard == []
 
 
 @pytest.mark.parametrize(("old", "heard"), [
-    (["default"], ["knife user key create ada --key-name new --public-key {key}.styptic-new.pub",
+    (["default"], ["knife user key create ada --key-name new --public-key {key}.styptic-new.pub --disable-editing",
                    "knife environment list --user ada --key {key}.styptic-new", "knife user key delete ada default"]),
-    ([], ["knife user key create ada --key-name new --public-key {key}.styptic-new.pub",
+    ([], ["knife user key create ada --key-name new --public-key {key}.styptic-new.pub --disable-editing",
           "knife environment list --user ada --key {key}.styptic-new", "knife user key list ada"]),
     ([None], ["knife user reregister ada --file {key}.styptic-new",
               "knife environment list --user ada --key {key}.styptic-new"]),
@@ -107,7 +108,7 @@ def test_nothing_ends_the_old_key_where_the_new_one_cannot_be_put(place):
 def test_the_operators_key_is_tried_before_it_is_put_in_place(place, old, heard):
     key = place / "node's/client.pem"
     before = own_digest(key.read_text())
-    code, said = run(place, commands.of_operator("ada", USERS, str(key), "new", old))
+    code, said = run(place, commands.of_operator("ada", USERS, str(key), "new", old, "default"))
     assert code == 0
     assert said == [line.format(key=key) for line in heard]
     assert own_digest(key.read_text()) != before
@@ -115,8 +116,8 @@ def test_the_operators_key_is_tried_before_it_is_put_in_place(place, old, heard)
 
 
 def test_a_client_as_operator_has_the_clients_words():
-    lines = commands.of_operator("ci", CLIENTS, "/k.pem", "new", ["default"])
-    assert "knife client key create ci --key-name new --public-key /k.pem.styptic-new.pub" in lines
+    lines = commands.of_operator("ci", CLIENTS, "/k.pem", "new", ["default"], "default")
+    assert "knife client key create ci --key-name new --public-key /k.pem.styptic-new.pub --disable-editing" in lines
 
 
 def test_ssh_is_told_what_ours_is_told():

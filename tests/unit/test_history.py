@@ -109,7 +109,33 @@ def test_the_stage_of_a_run(book, about, ended, stage, capsys):
         book.finish("r1", ended, NOW + timedelta(minutes=2))
     with History(book.path) as reader:
         assert reader.run("r1").stage == stage
-    assert ("patch --resume --run r1" in said(verbs.status, capsys)) == (stage == "broken off")
+    assert ("patch --resume --run r1" in said(verbs.status, capsys)) == (stage in ("broken off", "interrupted"))
+
+
+def test_a_verify_that_was_killed_is_not_resumed_but_started_again(book, capsys):
+    begun(book, verb="verify", **GONE)
+    out = said(verbs.status, capsys)
+    assert "--resume" not in out
+    assert out.endswith("\nIt changed nothing: start it again.\n")
+
+
+@pytest.mark.parametrize(("code", "goes_on"), [(0, False), (1, True), (2, True), (3, True), (10, False), (130, True)])
+def test_status_says_how_a_patch_goes_on_that_did_not_end_well(book, capsys, code, goes_on):
+    begun(book)
+    book.finish("r1", code, NOW)
+    assert ("`invoke patch --resume --run r1` goes on with it" in said(verbs.status, capsys)) == goes_on
+
+
+@pytest.mark.parametrize(("step", "told"), [
+    ({"name": "pause", "seconds": 600, "wave": 2}, "waits        600 s before wave 2, since 0 s ago\n"),
+    ({"name": "confirm", "wave": 2}, "waits        for a yes at its terminal before wave 2, since 0 s ago\n"),
+])
+def test_status_says_what_a_rollout_waits_for_between_waves(book, capsys, step, told):
+    begun(book, **HERE)
+    book.step("r1", None, step.pop("name"), **step)
+    assert told in said(verbs.status, capsys)
+    book.step("r1", None, "wave", number=2)
+    assert "waits" not in said(verbs.status, capsys)
 
 
 def test_history_lists_the_latest_first(book, capsys):
@@ -177,7 +203,8 @@ def test_no_journal_and_an_empty_one(tmp_path, monkeypatch, capsys):
     assert f"there is no journal {tmp_path}/j.db" in capsys.readouterr().err
     assert not (tmp_path / "j.db").exists()
     Journal(tmp_path / "j.db").close()
-    assert said(verbs.history, capsys) == "The journal holds no such run.\n"
+    assert said(verbs.history, capsys) == f"The journal {tmp_path}/j.db holds no run yet.\n"
+    assert said(verbs.history, capsys, env="staging") == f"The journal {tmp_path}/j.db holds no run of staging yet.\n"
     assert said(verbs.history, capsys, json=True) == "[]\n"
     with pytest.raises(SystemExit):
         verbs.status(Context(Config()))
@@ -204,7 +231,7 @@ def test_a_journal_of_the_first_format_is_read_too(tmp_path):
     database.close()
     with History(path) as reader:
         assert reader.run("r1").id == "r1"
-        assert reader.exposures() == []
+        assert list(reader.exposures([])) == []
 
 
 def test_ends_and_exposures_of_nodes(book):
@@ -216,14 +243,16 @@ def test_ends_and_exposures_of_nodes(book):
             ("web1", "pending"), ("web2", "failed"), ("web3", "patched"), ("web4", "pending"),
         ]
         assert ends == sorted(ends, key=lambda end: end[3])
-        assert reader.exposures() == []
+        assert list(reader.exposures([])) == []
     book.exposure("r1", "web1", {"items": [1]})
     book.exposure("r2", "web1", {"items": [2]})
     book.exposure("r1", "web2", {"items": [3]})
     book.write("UPDATE exposure SET found = 'spoilt' WHERE node = 'web2'")
+    book.write("UPDATE run SET about = json_set(about, '$.advisories', json_array('CVE-1')) WHERE id = 'r2'")
     with History(book.path) as reader:
-        assert [(node, found) for node, _, found in reader.exposures()] == [("web1", {"items": [2]}), ("web2", {})]
-        assert [found for _, _, found in reader.exposures(latest=False)] == [{"items": [1]}, {"items": [2]}, {}]
+        assert [(node, found, about) for node, _, found, about in reader.exposures(["CVE-1", "CVE-2"])] == [
+            ("web1", {"items": [1]}, False), ("web1", {"items": [2]}, True), ("web2", {}, False),
+        ]
 
 
 def test_what_a_rollout_writes_is_its_owners_alone(book):

@@ -21,7 +21,7 @@ def test_a_line_a_node():
     assert [each["name"] for each in found] == [outcome.record.name for outcome in run.outcomes]
     assert [each["state"] for each in found] == [outcome.record.state for outcome in run.outcomes]
     stale = next(each for each in found if each["state"] == "stale")
-    assert stale["stale_after"] == "/opt/billing/bin/billingd (4711)"
+    assert stale["stale_after"] == "/opt/billing/bin/billingd (pid 4711)"
     assert stale["checks_failed"] == "no_stale_process"
     assert stale["todo"] == "restart them, or reboot the node"
     assert set(found[0]) == set(report_csv.COLUMNS)

@@ -121,9 +121,12 @@ def test_what_became_known_of_its_certificates_since_is_in_its_report(path):
     found = example.run(3).exposure
     with Journal(path) as book:
         keep(book, RUN)
-        book.begin("20260105T000000Z-0000", {"verb": "exposure"}, RUN.finished)
+        book.begin("20260105T000000Z-0000", {"verb": "exposure", "advisories": list(RUN.advisories)}, RUN.finished)
+        book.begin("20260106T000000Z-0000", {"verb": "exposure", "advisories": ["CVE-2024-5535"]}, RUN.finished)
         for each in found:
             book.exposure("20260105T000000Z-0000", each["node"], {"window": {}, "items": [each]})
+            # What is at risk by another advisory, or is not, says nothing of this one.
+            book.exposure("20260106T000000Z-0000", each["node"], {"window": {}, "items": [each | {"exposed": False}]})
         book.exposure("20260105T000000Z-0000", "of another run", {"window": {}, "items": [found[0]]})
     assert sorted(past.read(path).exposure, key=str) == sorted(found, key=str)
 

@@ -115,6 +115,21 @@ def test_a_clock_that_is_ahead_is_set_back():
     assert (found.since.at, found.replaced.at, found.until.at, found.offset) == (700, 1700, 1800, 300)
 
 
+def test_a_version_that_another_architecture_still_has_is_there():
+    both = [INSTALLED, INSTALLED, UPGRADED, event(4000, NEW, OLD)]
+    found = of(*both, booted=2500)
+    assert (found.state, found.since.at, found.replaced.at, found.until) == (UNPROVEN, 1000, 4000, None)
+    assert of(*both, booted=4500).until.at == 4500
+
+
+def test_a_package_that_was_removed_was_there():
+    """As libssl1.1 is once a machine has libssl3: nothing of the new one was there before, and yet it could be bled."""
+    gone = event(3000, None, OLD, package="libssl1.1")
+    assert of(event(2000, NEW)).state == NEVER
+    found = of(event(2000, NEW), gone)
+    assert (found.state, found.replaced.at) == (UNPROVEN, 3000)
+
+
 def test_spans_of_dnfs_log_and_of_one_that_is_not_whole():
     went = event(2001, None, OLD, by="dnf's log")
     assert window.spans([event(2000, NEW, by="dnf's log"), went], NEW) == [

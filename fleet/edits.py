@@ -71,6 +71,7 @@ class Edits:
     made: dict[str, Edit] = field(default_factory=dict)
     left_in: dict[str, str] = field(default_factory=dict)
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    writing: dict[str, asyncio.Task] = field(default_factory=dict)
 
     def __post_init__(self):
         with self.journal.understandably():
@@ -97,7 +98,21 @@ class Edits:
         self.note(name, step, wave=wave, entry=self.entry, before=before, run_list=listed)
         self.standing[name] = self.made[name] = old.joined(self.entry, before)
         wanted = [*(each for each in listed if each not in old.entries), self.entry]
-        await self.ask(lambda: run_list.write(self.server, found, wanted))
+        await self.write(found, wanted)
+
+    async def write(self, found: dict, wanted: list[str]) -> None:
+        """Write a node's run list, as run_list.write does. Once begun it goes on, also where who asked is cancelled: no
+        request can be called back, and what is taken out before it has ended would come again."""
+        name = found["name"]
+        task = asyncio.create_task(self.ask(lambda: run_list.write(self.server, found, wanted)))
+        self.writing[name] = task
+
+        def over(done: asyncio.Task) -> None:
+            del self.writing[name]
+            _ = done.cancelled() or done.exception()  # who asked may be gone, and asyncio would complain
+
+        task.add_done_callback(over)
+        await asyncio.shield(task)
 
     async def remove(self, name: str, keep: bool = False) -> None:
         """Take our entry out of a node's run list, and nothing else; with `keep` only say that it stays.
@@ -121,13 +136,15 @@ class Edits:
 
     async def without(self, name: str, entries: Container[str]) -> None:
         """Write a node's run list without these entries, on top of whatever somebody else makes of it meanwhile."""
+        if name in self.writing:
+            await asyncio.wait([self.writing[name]])
         for attempt in range(1, TRIES + 1):
             found = await self.read(name)
             rest = [each for each in run_list.items(found) if each not in entries]
             if rest == run_list.items(found):
                 return
             try:
-                await self.ask(lambda found=found, rest=rest: run_list.write(self.server, found, rest))
+                await self.write(found, rest)
             except ChangedError:
                 if attempt == TRIES:
                     raise

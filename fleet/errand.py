@@ -215,7 +215,10 @@ async def unconnected() -> None:
 
 def silent(reported: object, now: float, most: int) -> str | None:
     """Return why a chef-client that `reported` then (ohai_time) is taken to run no more, None where it was in time."""
-    moment = float(reported) if isinstance(reported, (int, float)) and not isinstance(reported, bool) else math.nan
+    try:
+        moment = float(reported) if isinstance(reported, (int, float)) and not isinstance(reported, bool) else math.nan
+    except OverflowError:  # a whole number beyond every float
+        moment = math.nan
     if not math.isfinite(moment):
         return "its chef-client never reported"
     return f"its chef-client last reported {aged(moment, now)}, by its own clock" if now - moment > most else None

@@ -87,9 +87,10 @@ async def _there(hook: Hook, line: list[str], found: dict[str, str], connection,
     _judge(hook, answer.rc, answer.stdout or answer.stderr, answer.rc == ENDED)
 
 
-def _judge(hook: Hook, code: int, output: bytes, ended: bool) -> None:
+def _judge(hook: Hook, code: int | None, output: bytes, ended: bool) -> None:
     if code == 0 and not ended:
         return
-    how = f"did not end within {hook.timeout} s and was ended" if ended else f"ended with {code}"
+    late = "was ended" if code is not None else "could not be ended and may still run"
+    how = f"did not end within {hook.timeout} s and {late}" if ended else f"ended with {code}"
     said = redacted(last_lines(output, 3)) or "it said nothing"
     raise HookError(f"the {hook.step} hook {how}: {said}")

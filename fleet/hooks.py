@@ -97,8 +97,11 @@ def _words(value: object, place: str, where: str) -> tuple[str, ...]:
         raise SettingsError(f"{where} must be a list of words, a program first: [./drain.sh, web]; no shell reads it.")
     words = [str(each) for each in listed]
     program = words[0]
-    if not program or program.startswith("-") or any("\0" in word for word in words):
+    if not program or program.startswith("-"):
         raise SettingsError(f"{where} must begin with a program, not {clean(program)!r}.")
+    for word in words:
+        if "\0" in word or word != word.encode(errors="ignore").decode():  # half a surrogate pair, which YAML can spell
+            raise SettingsError(f"{where} has {clean(word)!r}, which no program can be given.")
     if "/" in program and not program.startswith("/"):
         if place == NODE:
             raise SettingsError(f"{where}: on a node a program is absolute or found in its PATH, not {clean(program)}.")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import asyncssh
 
 from fleet.errors import UnreachableError
-from fleet.known_hosts import Entry, Known
+from fleet.known_hosts import Entry, Known, entered
 from fleet.node import Node
 from fleet.rivals import one_spelling
 from fleet.ssh_settings import is_address
@@ -94,7 +94,7 @@ class Vouched:
     def trusted(self, host: str, address: str, port: int | None):
         """Return the keys trusted for a host, as asyncssh takes them; it asks while it connects."""
         found = self.known.trusted(host, address, port)
-        if self.known.holds(host, port) or self.node.rivals or not is_address(host):
+        if entered(found) or self.node.rivals or not is_address(host):
             return found
         revoked = found[2]
         keys = tuple(key for key in self.reported if key not in revoked)

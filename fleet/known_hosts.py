@@ -17,6 +17,7 @@ from fleet.report.record import write_whole
 from fleet.rivals import one_spelling
 
 NODE_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,255}")  # Chef's rule for one (Chef::Node); nothing else is written down
+REVOKED = (2, 4, 6)  # where a match of asyncssh has the keys, certificates and subjects that are revoked
 PORTED = re.compile(r"\[(.+)\](:[0-9]+)")
 
 
@@ -48,9 +49,15 @@ def host_spelled(host: str) -> str:
 
 
 def match(host: str, port: int | None, *known: asyncssh.SSHKnownHosts) -> tuple:
-    """Return what these hold of a host, as asyncssh takes it, however an IP address of it is written."""
+    """Return what these hold of a host, as asyncssh takes it, however an IP address of it is written.
+
+    asyncssh forgets what is revoked for a host with its port where there is no key for that, so it is asked twice.
+    """
     names = dict.fromkeys((one_spelling(host), host.lower()))
     found = [hosts.match(name, "", port) for hosts in known for name in names]
+    if port:
+        more = [hosts.match(f"[{name}]:{port}", "", None) for hosts in known for name in names]
+        found += [tuple(part if at in REVOKED else () for at, part in enumerate(parts)) for parts in more]
     return tuple([key for part in parts for key in part] for parts in zip(*found, strict=True))
 
 

@@ -1,7 +1,7 @@
 """A node's place in what sends it work: a hook takes it out before it is changed, another puts it back once proven."""
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from fleet import hook_run
@@ -102,7 +102,10 @@ class Pool:
 
     def by_hand(self) -> str:
         """Return the command by which a person puts the node back."""
-        return hook_run.by_hand(self.hooks.back, self.node, self.run) if self.hooks else "as it was taken out, by hand"
+        with contextlib.suppress(HookError):  # a resume may find another address, which no hook is given
+            if self.hooks:
+                return hook_run.by_hand(self.hooks.back, self.node, self.run)
+        return "as it was taken out, by hand"
 
     async def have_run(self, hook: Hook, connection=None) -> None:
         """Run a hook to its end, over a connection of its own where it runs on the node and none is given."""
@@ -113,19 +116,19 @@ class Pool:
             await hook_run.run(hook, self.node, self.run, made, self.sudo)
 
 
-def remind_all(
-    hooks: Hooks, outcomes: Mapping[str, Outcome], nodes: Iterable[Node], journal: Journal, run: str
-) -> None:
+def remind_all(hooks: Hooks, outcomes: Mapping[str, Outcome], journal: Journal, run: str) -> None:
     """Say of every node that is still out by the journal that it is, once a run has ended, whatever ended it.
 
-    A node whose way was interrupted could not say so by itself, nor one that a resume never came to.
+    A node whose way was interrupted could not say so by itself, nor one that a resume never came to or found no more.
     """
     taken: dict[str | None, list[str]] = {}
     with contextlib.suppress(StypticError), journal.understandably():
         for whom, step, _ in journal.steps(run):
             taken.setdefault(whom, []).append(step)
-    for node in nodes:
-        if drained(taken.get(node.name, ())):
+    for name, outcome in outcomes.items():
+        if drained(taken.get(name, ())):
+            record = outcome.record
+            node = Node(name, record.environment, record.address, record.platform, record.release)
             pool = Pool(hooks, node, run, lambda *_: None, lambda: None, out=True)
-            if pool.by_hand() not in (outcomes[node.name].todo or ""):
-                pool.remind(outcomes[node.name])
+            if pool.by_hand() not in (outcome.todo or ""):
+                pool.remind(outcome)

@@ -17,10 +17,11 @@ LINGER = 1  # seconds for what is still in the pipe once a program ended: a daem
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a program ended: `rc` is its exit code, 128 + N where signal N ended it; `output` is the first and the last
-    of what it printed on either stream; `ended` says that its time was up and it was ended for it."""
+    """How a program ended: `rc` is its exit code, 128 + N where signal N ended it, None where nothing did and it may
+    still run; `output` is the first and the last of what it printed on either stream; `ended` says that its time was up
+    and it was ended for it."""
 
-    rc: int
+    rc: int | None
     output: bytes
     ended: bool
 
@@ -50,14 +51,11 @@ async def run(
     """Run a program in a session of its own, which a terminal's Ctrl-C does not reach, with nothing on its input.
 
     After `timeout` seconds it and its process group are told to end (TERM), and GRACE seconds later they are ended
-    (KILL); so they are at once where whoever waits is cancelled. `limit` is in bytes. Raises OSError for a program
+    (KILL); so they are at once where whoever waits is cancelled. One that is another user's (sudo's, say), or that
+    waits for a disk, may outlast that too, and is not waited for. `limit` is in bytes. Raises OSError for a program
     that cannot be started.
     """
-    loop = asyncio.get_running_loop()
-    transport, heard = await loop.subprocess_exec(
-        lambda: Heard(limit), *argv, env=dict(environment), cwd=directory, start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )
+    transport, heard = await _started(argv, dict(environment), directory, limit)
     ended = False
     try:
         if not await _set_within(heard.exited, timeout):
@@ -65,15 +63,38 @@ async def run(
             _signal(transport, signal.SIGTERM)
             await _set_within(heard.exited, GRACE)
             _signal(transport, signal.SIGKILL)  # the group: also what its first process left in it
-            await heard.exited.wait()
+            await _set_within(heard.exited, GRACE)
         await _set_within(heard.closed, LINGER)
     finally:
-        if not heard.exited.is_set():  # whoever waited is cancelled
-            _signal(transport, signal.SIGKILL)
-            await _set_within(heard.exited, GRACE)
-        transport.close()
+        await _over(transport, heard)
     code = transport.get_returncode()
-    return Done(128 - code if code < 0 else code, heard.output.bytes(), ended)
+    return Done(128 - code if code is not None and code < 0 else code, heard.output.bytes(), ended)
+
+
+async def _started(
+    argv: Sequence[str], environment: dict[str, str], directory: Path, limit: int
+) -> tuple[asyncio.SubprocessTransport, Heard]:
+    """Start a program. A cancelled start is waited for and ended: cut short, asyncio would end its first process alone.
+    """
+    starting = asyncio.ensure_future(asyncio.get_running_loop().subprocess_exec(
+        lambda: Heard(limit), *argv, env=environment, cwd=directory, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with contextlib.suppress(OSError):
+            await _over(*await starting)
+        raise
+
+
+async def _over(transport: asyncio.SubprocessTransport, heard: Heard) -> None:
+    """Leave nothing of a program that nobody waits for any more."""
+    if not heard.exited.is_set():  # whoever waited is cancelled
+        _signal(transport, signal.SIGKILL)
+        await _set_within(heard.exited, GRACE)
+    with contextlib.suppress(PermissionError):  # as in _signal; asyncio of Python 3.11 does not pass it over
+        transport.close()
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:
@@ -83,5 +104,5 @@ async def _set_within(event: asyncio.Event, seconds: float) -> bool:
 
 
 def _signal(transport: asyncio.SubprocessTransport, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # kill(2): all of them are another user's
         os.killpg(transport.get_pid(), number)

@@ -19,14 +19,16 @@ MARGIN = " \t\r+-"  # what Chef's diff of a file puts before a line
 
 # Every repetition is bounded or cannot overlap with what follows: a node chooses what is searched.
 WORD = r"pass(?:word|wd|phrase)|(?<![a-z])pass|_pwd|secret|token|credential|(?:api|access|private|encryption)[_-]?key"
-VALUE = r"""(?!\[redacted\])(?:"[^"\n]*"|'[^'\n]*'|[^\s,;&]+)"""
+# What stands behind a name whose value is on the next line: YAML's | and >, a shell's \.
+BREAK = r"(?:(?:[|>][+-]?|\\)\s{1,40})?"
+VALUE = r"""(?!\[redacted\]|(?:[|>][+-]?|\\)\s)(?:\\?"[^"\n]*"|'[^'\n]*'|[^\s,;&]+)"""
+NAME = rf"(?:{WORD})(?![\w-]{{0,20}}(?:file|path|dir))[\w-]{{0,20}}"
 PATTERNS = [
     (re.compile(r"(://)[^/\s@:]*:[^/\s@]+@"), rf"\1{GONE}@"),
-    (re.compile(r"(authorization[\"']?\s{0,2}[:=]\s{0,2}[\"']?(?:[a-z]{1,20}\s{1,2})?)[^\s\"']+", re.I), rf"\1{GONE}"),
-    (re.compile(rf"(--[a-z0-9-]{{0,30}}(?:{WORD})(?![\w-]{{0,20}}(?:file|path|dir))[\w-]{{0,20}}[ =]){VALUE}", re.I),
+    (re.compile(r"(authorization\\?[\"']?\s{0,2}[:=]\s{0,40}\\?[\"']?(?:[a-z]{1,20}\s{1,40})?)[^\s\"']+", re.I),
      rf"\1{GONE}"),
-    (re.compile(rf"((?:{WORD})(?![\w-]{{0,20}}(?:file|path|dir))[\w-]{{0,20}}[\"']?\]?\s{{0,2}}(?:=>|=(?!>)|:)\s{{0,2}})"
-                rf"(?!\s){VALUE}", re.I), rf"\1{GONE}"),
+    (re.compile(rf"(--[a-z0-9-]{{0,30}}{NAME}[ =]{BREAK}){VALUE}", re.I), rf"\1{GONE}"),
+    (re.compile(rf"({NAME}\\?[\"']?\]?\s{{0,2}}(?:=>|=(?!>)|:)\s{{0,40}}{BREAK})(?!\s){VALUE}", re.I), rf"\1{GONE}"),
 ]
 
 

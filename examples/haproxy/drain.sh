@@ -14,6 +14,7 @@ is_idle() {
     [ "${left:-1}" -eq 0 ]
 }
 
+alone
 look
 if in_maintenance; then
     echo "$server is in maintenance and gets no requests"
@@ -22,4 +23,5 @@ fi
 is_last && fail "$server is the last of $backend that answers; it stays in"
 said=$(ask "set server $backend/$server state drain") || fail "HAProxy does not answer"
 [ -z "$said" ] || fail "HAProxy refuses: $said"
+together
 within "${DRAIN_SECONDS:-45}" is_idle || fail "$server still has $left requests under way after ${DRAIN_SECONDS:-45} s"

@@ -18,24 +18,36 @@ ask() {
     python3 "$(dirname "$0")/ask.py" "$socket" "$1"
 }
 
-# Sets server (its name there: the node's, or whoever has its address), running, admin, and others: how many more of
+# Waits until nobody else on this machine is between this and `together`: of two drains at once each would count the
+# other's server as one that answers.
+alone() {
+    exec 9<"$(dirname "$0")/haproxy.sh"
+    python3 -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)' 2>/dev/null ||
+        fail "$(dirname "$0")/haproxy.sh cannot be locked (flock(2)): have it on a local file system"
+}
+
+together() {
+    exec 9<&-
+}
+
+# Sets server (its name there: the node's, or else the one at its address), running, admin, and others: how many more of
 # the backend answer their checks and are given work.
 look() {
     state=$(ask "show servers state $backend") || fail "HAProxy does not answer"
     found=$(printf '%s\n' "$state" | awk -v name="$name" -v address="$address" '
         $1 !~ /^[0-9]+$/ || NF < 7 { next }
-        $4 == name { exact = $4 " " $6 " " $7 }
-        $5 == address { alike = $4 " " $6 " " $7 }
+        $4 "" == name "" { exact = $4 " " $6 " " $7 }
+        $5 "" == address "" { alike = $4 " " $6 " " $7; at++ }
         $6 == 2 && $7 == 0 { up[$4] }
         END {
-            if (exact == "") exact = alike
+            if (exact == "" && at == 1) exact = alike
             if (exact == "") exit
             split(exact, mine, " ")
             delete up[mine[1]]
             for (each in up) others++
             print exact, others + 0
         }')
-    [ -n "$found" ] || fail "the backend $backend has no server $name, nor one at $address"
+    [ -n "$found" ] || fail "the backend $backend has no server $name, nor just one at $address"
     read -r server running admin others <<FOUND
 $found
 FOUND

@@ -19,6 +19,7 @@ ABSENT = object()  # what a run list says of a recipe that it does not bring
 # Chef's lib/chef/run_list/run_list_item.rb: a recipe with or without a version, or in an old spelling the bare name.
 _ITEM = re.compile(r"(?:recipe\[([^\]@]+)(?:@([0-9]+(?:\.[0-9]+){1,2}))?\]|([^@\[\]]+)(?:@([0-9]+(?:\.[0-9]+){1,2}))?)")
 _ROLE = re.compile(r"role\[([^\]]+)\]")
+ROLES = 200  # of one node: each is asked for, and a node writes its own run list
 
 
 def entry(cookbook: str, version: str) -> str:
@@ -43,10 +44,7 @@ def read(server, name: str) -> dict:
             raise ValueError("it is another node's")
         items(found)
     except ODD as error:
-        raise ChefServerError(
-            f"the object of the node {clean(name, 100)} on {server.url} cannot be written back as it is "
-            f"({clean(str(error), 100)}), so its run list was not changed: mend it (knife node show -F json)"
-        ) from error
+        raise _unwritable(server, name, error) from error
     return found
 
 
@@ -66,14 +64,17 @@ def write(server, found: dict, wanted: Sequence[str]) -> None:
     at the end of a run, say); ChefServerError.
     """
     name = found["name"]
-    if read(server, name) != found:
-        raise ChangedError(f"somebody else changed the object of the node {clean(name, 100)} meanwhile")
     try:
-        # One attempt: a second would overwrite what somebody wrote after the first.
-        server.put(_path(name), {**found, "run_list": list(wanted)}, again=False)
-    except ServerUnreachableError:
-        if items(read(server, name)) != list(wanted):
-            raise
+        if read(server, name) != found:
+            raise ChangedError(f"somebody else changed the object of the node {clean(name, 100)} meanwhile")
+        try:
+            # One attempt: a second would overwrite what somebody wrote after the first.
+            server.put(_path(name), {**found, "run_list": list(wanted)}, again=False)
+        except ServerUnreachableError:
+            if items(read(server, name)) != list(wanted):
+                raise
+    except RecursionError as error:  # what can just be read may be too deep to be compared or written
+        raise _unwritable(server, name, error) from error
     if items(read(server, name)) != list(wanted):
         raise ChangedError(f"somebody else changed the run list of the node {clean(name, 100)} at the same moment")
 
@@ -82,13 +83,18 @@ def version(listed: Sequence[str], cookbook: str, role: Callable[[str], Sequence
     """Return at which version a run list brings the default recipe of a cookbook: text, None for any, or ABSENT.
 
     `role` returns the run list of a role, which may name others. Of several the first that names a version decides.
+    Raises ChefServerError where there are more than ROLES of them.
     """
-    found, seen, left = ABSENT, set(), list(listed)
+    found, seen, left = ABSENT, set(), [*reversed(listed)]
     while left:
-        item = left.pop(0)
+        item = left.pop()
         if named := _ROLE.fullmatch(item):
-            left = [*(() if item in seen else role(named[1])), *left]
+            if item in seen:
+                continue
             seen.add(item)
+            if len(seen) > ROLES:
+                raise ChefServerError(f"its run list names more than {ROLES} roles, and they are not all asked for")
+            left += reversed(role(named[1]))
         elif (recipe := _ITEM.fullmatch(item)) and (recipe[1] or recipe[3]) in (cookbook, f"{cookbook}::default"):
             said = recipe[2] or recipe[4]
             found = said if said or found is ABSENT else found
@@ -120,6 +126,13 @@ class Roles:
             return items({"run_list": (found.get("env_run_lists") or {}).get(environment, found.get("run_list", []))})
         except (ChefServerError, *ODD):
             return []
+
+
+def _unwritable(server, name: str, error: Exception) -> ChefServerError:
+    return ChefServerError(
+        f"the object of the node {clean(name, 100)} on {server.url} cannot be written back as it is "
+        f"({clean(str(error), 100)}), so its run list was not changed: mend it (knife node show -F json)"
+    )
 
 
 def _path(name: str) -> str:

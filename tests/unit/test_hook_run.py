@@ -117,6 +117,33 @@ def test_a_program_that_ignores_its_end_is_killed(tmp_path, monkeypatch):
     assert (done.rc, done.output, done.ended) == (128 + signal.SIGKILL, b"deaf\n", True)
 
 
+def test_a_program_that_nothing_ends_is_not_waited_for_and_said_to_run_on(tmp_path, monkeypatch):
+    """What setuid programs and dead disks do. Root, who may run this, may end everything: so no signal is sent here."""
+    made = []
+
+    class Heard(program.Heard):
+        def __init__(self, limit):
+            super().__init__(limit)
+            made.append(self)
+
+    def refused(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(program, "GRACE", 0.2)
+    monkeypatch.setattr(program, "Heard", Heard)
+    monkeypatch.setattr(program.os, "killpg", refused)
+    hook = Hook("drain", (script(tmp_path / "drain.sh", "echo begun; exec sleep 60"),), timeout=1)
+
+    async def ended() -> str:
+        with pytest.raises(HookError) as caught:
+            await asyncio.wait_for(hook_run.run(hook, WEB1, "r1"), 20)
+        await asyncio.wait_for(made[0].exited.wait(), 20)  # by the signal that asyncio sends by itself at last
+        return str(caught.value)
+
+    said = asyncio.run(ended())
+    assert said == "the drain hook did not end within 1 s and could not be ended and may still run: begun"
+
+
 def test_an_interrupted_hook_is_ended(tmp_path):
     started = tmp_path / "pid"
     os.mkfifo(started)
@@ -131,6 +158,26 @@ def test_an_interrupted_hook_is_ended(tmp_path):
         return process
 
     assert is_gone(asyncio.run(interrupted()))
+
+
+@pytest.mark.parametrize("turns", range(2, 8))
+def test_a_hook_that_is_interrupted_while_it_starts_is_ended_with_what_it_started(tmp_path, turns):
+    """`turns` of the event loop after its beginning, and its program is faster than that: the loop stands still."""
+    os.mkfifo(tmp_path / "pid")
+    argv = ["sh", "-c", f"sleep 60 & echo $! >{tmp_path}/pid; wait"]
+
+    async def interrupted(told: int) -> int:
+        going = asyncio.create_task(program.run(argv, {"PATH": os.environ["PATH"]}, tmp_path, 30, 1000))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert select.select([told], [], [], 10)[0], "it has not begun"
+        going.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await going
+        return int(os.read(told, 100))
+
+    with open(tmp_path / "pid", "r+b", buffering=0) as told:
+        assert is_gone(asyncio.run(interrupted(told.fileno())))
 
 
 def test_output_without_end_is_kept_in_part_and_a_daemon_left_behind_is_not_waited_for(tmp_path):

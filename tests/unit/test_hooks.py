@@ -57,7 +57,8 @@ def test_a_program_in_a_directory_is_the_checkouts_wherever_one_stands(monkeypat
     ({"drain": {"run": ["drain", True]}, "return": TRUE}, "hooks.drain.run must be a list of words"),
     ({"drain": {"run": [""]}, "return": TRUE}, "hooks.drain.run must begin with a program, not ''."),
     ({"drain": {"run": ["-x"]}, "return": TRUE}, "hooks.drain.run must begin with a program, not '-x'."),
-    ({"drain": {"run": ["a", "b\0"]}, "return": TRUE}, "hooks.drain.run must begin with a program"),
+    ({"drain": {"run": ["a", "b\0"]}, "return": TRUE}, "hooks.drain.run has 'b?', which no program can be given."),
+    ({"drain": TRUE, "return": {"run": ["a", "\ud800"]}}, "hooks.return.run has '?', which no program can be given."),
     ({"drain": {"run": ["bin/a"], "where": "node"}, "return": TRUE}, "on a node a program is absolute or found in its"),
 ])
 def test_a_mistake_is_named_where_it_stands(value, said):

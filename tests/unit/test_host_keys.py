@@ -11,6 +11,7 @@ import asyncssh
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from fleet import rivals, settings
@@ -80,6 +81,7 @@ def test_an_rsa_key_is_of_a_size_that_an_sshd_has(bits, exponent, good):
     assert bool(keys_of({"host_rsa_public": made_rsa(bits, exponent)})) == good
 
 
+@examples(deadline=None)  # a busy machine is no failure
 @given(
     st.dictionaries(st.sampled_from(sorted(REPORTED)), st.one_of(
         st.text(max_size=200), st.binary(max_size=200).map(lambda blob: base64.b64encode(blob).decode()),
@@ -142,6 +144,14 @@ def test_every_spelling_of_a_host_that_is_known_is_known(line, whose, tmp_path):
 
 def test_a_revoked_line_makes_no_host_known():
     assert not known(f"@revoked * ssh-ed25519 {base(OTHER)}").holds("web1", None)
+
+
+def test_what_is_revoked_for_a_host_with_its_port_is(tmp_path):
+    line = f"@revoked [web1]:2222 ssh-ed25519 {base(OTHER)}\n"
+    for text in (line, line + f"web1 ssh-ed25519 {base(OTHER)}\n"):
+        found = known(text)
+        assert OTHER in found.trusted("WEB1", "", 2222)[2]
+        assert found.trusted("web1", "", 2223)[2] == found.trusted("web1", "", None)[2] == []
 
 
 def entry(host="10.0.0.1", key=OTHER, node="web1") -> Entry:

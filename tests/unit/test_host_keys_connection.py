@@ -142,11 +142,13 @@ def test_a_host_without_a_key_of_a_reported_kind(reachable, ours):
     assert not ours.exists()
 
 
-def test_a_key_that_is_revoked_is_not_taken(reachable, ours, home):
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_key_that_is_revoked_is_not_taken(reachable, ours, home, whole):
     file = home / ".ssh/known_hosts"
 
     def prepare(server):
-        file.write_text(f"@revoked * {server.line().split(' ', 1)[1]}")
+        host, key = server.line().split(" ", 1)
+        file.write_text(f"@revoked {host if whole else '*'} {key}")
 
     assert "is marked @revoked in" in connected(reachable, honest, prepare=prepare)
     assert not ours.exists()

@@ -138,10 +138,23 @@ def test_an_interrupted_node_is_told_as_out_by_the_journal(tmp_path):
     web2 = replace(WEB1, name="web2")
     outcomes = {node.name: begun(node, error="interrupted on its way") for node in (WEB1, web2)}
     for _ in range(2):  # what is told once is not told twice
-        remind_all(way.pool.hooks, outcomes, (WEB1, web2), journal, "r1")
+        remind_all(way.pool.hooks, outcomes, journal, "r1")
     assert outcomes["web1"].record.error == "interrupted on its way; it was drained and is not returned"
     assert outcomes["web1"].todo == f"return it: {way.hand}"
     assert (outcomes["web2"].record.error, outcomes["web2"].todo) == ("interrupted on its way", None)
+
+
+@pytest.mark.parametrize("node", [replace(WEB1, address="web_1"), Node("web1", "")])
+def test_a_node_that_a_resume_cannot_name_to_a_hook_is_still_told_as_out(tmp_path, node):
+    """Its address is another than when it was drained, or the search does not find it any more."""
+    way, outcome = Way(tmp_path), begun(node, error="cut short in converge")
+    way.pool.node, way.pool.out = node, True
+    way.pool.remind(outcome)
+    assert outcome.record.error == "cut short in converge; it was drained and is not returned"
+    assert outcome.todo == "return it: as it was taken out, by hand"
+    told = begun(node, error="the search does not find it any more")
+    remind_all(way.pool.hooks, {"web1": told}, Steps({"web1": ["drain", "converge"]}), "r1")
+    assert told.record.error == "the search does not find it any more; it was drained and is not returned"
 
 
 class Steps:

@@ -27,6 +27,11 @@ S = "hunter2-S3cr3t"
     (f"https://:{S}@repo.example/", "https://[redacted]@repo.example/"),
     (f"> Authorization: Bearer {S}", "> Authorization: Bearer [redacted]"),
     (f"authorization='{S}'", "authorization='[redacted]'"),
+    (f"password:\n    {S}", f"password:\n    {GONE}"), (f"password: >-\r\n  {S}\nx", f"password: >-\r\n  {GONE}\nx"),
+    (f"db_password = \\\n    {S}", f"db_password = \\\n    {GONE}"),
+    (f"--password \\\n  {S}", f"--password \\\n  {GONE}"),
+    (f"Authorization: Bearer\n    {S}", f"Authorization: Bearer\n    {GONE}"),
+    (f'{{"body": "{{\\"password\\": \\"{S} {S}\\"}}"}}', f'{{"body": "{{\\"password\\": {GONE}}}"}}'),
     (f"+  secret_key_base: {S}", "+  secret_key_base: [redacted]"),
     (f"a {KEY} b", "a [redacted] b"), (KEY.replace("\n", "\\n"), GONE), (KEY + KEY, GONE + GONE),
     (KEY.replace("\n", "\n    +") + "\nFATAL: x", f"{GONE}\nFATAL: x"),
@@ -66,7 +71,8 @@ def test_a_secret_is_gone_wherever_it_stands(before, name, after):
 
 @pytest.mark.parametrize("piece", [
     "-", "+", "--password", "password=\"", "://", "://a:", "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----",
-    "authorization: ", "a=", "pass", "\n+", "'", "-----BEGIN ",
+    "authorization: ", "password: ", "password:\n", "password: |\n", "--password \\\n", 'token\\": \\"',
+    "token:" + " " * 90, "a=", "pass", "\n+", "'", "-----BEGIN ",
 ])
 def test_no_text_takes_long(piece):
     began = time.process_time()

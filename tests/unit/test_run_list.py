@@ -9,18 +9,7 @@ from fleet.chef.config import ChefConfig
 from fleet.chef.run_list import ABSENT
 from fleet.chef.server import ChefServer
 from fleet.errors import ChangedError, ChefServerError, NotFoundError, ServerUnreachableError
-from tests.chef_nodes import ENTRY, ChefNodes
-
-
-@pytest.fixture
-def there(answer):
-    return ChefNodes(answer)
-
-
-@pytest.fixture
-def chef(serve, there, pem):
-    with ChefServer(ChefConfig(serve(there).url, "ops", pem), pause=lambda _: None) as server:
-        yield server
+from tests.chef_nodes import ENTRY
 
 
 def test_every_other_key_is_written_back_as_it_was(there, chef):
@@ -88,6 +77,26 @@ def test_what_cannot_be_written_back_as_it_is_is_not_read(serve, answer, pem, bo
 def test_a_node_that_is_not_there_is_said_so(chef):
     with pytest.raises(NotFoundError):
         run_list.read(chef, "../environments/x")
+
+
+def test_an_object_that_is_too_deep_to_be_written_is_one_sentence_at_every_depth(serve, answer, pem):
+    """The depth at which Python can read and no longer write is another with each of its versions."""
+    server = serve(answer())
+    with ChefServer(ChefConfig(server.url, "ops", pem)) as chef:
+        for depth in range(900, 1001):
+            body = b'{"name": "web1", "run_list": [], "n": ' + b'{"a":' * depth + b"1" + b"}" * depth + b"}"
+            server.answer = lambda _, body=body: answer(200, body)
+            with pytest.raises(ChefServerError):  # nobody writes this server: the run list is another afterwards
+                run_list.write(chef, run_list.read(chef, "web1"), [ENTRY])
+
+
+def test_more_roles_than_anybody_has_are_not_asked_for():
+    asked = []
+    named = [f"role[r{number}]" for number in range(run_list.ROLES + 1)]
+    assert run_list.version(named[1:] * 2, "openssl_patch", lambda name: asked.append(name) or []) is ABSENT
+    assert asked == [f"r{number}" for number in range(1, run_list.ROLES + 1)]
+    with pytest.raises(ChefServerError, match="names more than 200 roles"):
+        run_list.version(named, "openssl_patch")
 
 
 @pytest.mark.parametrize(("items", "expected"), [

@@ -3,37 +3,16 @@ requests, when a test says so. tests/lab/test_via_server.py has real ones."""
 
 import copy
 import functools
-from datetime import UTC, datetime
 
 import pytest
 
 from fleet import edits, recorded
-from fleet.chef.config import ChefConfig
-from fleet.chef.server import ChefServer
 from fleet.journal import Journal
 from fleet.node import State
 from fleet.report.record import UNPROVEN
 from fleet.via_server import query
 from fleet.waves import Amount
-from tests.chef_nodes import ALL, ENTRY, NEW, OLD, ChefNodes, last_run, roll, states
-
-
-@pytest.fixture
-def there(answer):
-    return ChefNodes(answer)
-
-
-@pytest.fixture
-def chef(serve, there, pem):
-    with ChefServer(ChefConfig(serve(there).url, "ops", pem), pause=lambda _: None) as server:
-        yield server
-
-
-@pytest.fixture
-def journal(tmp_path):
-    with Journal(tmp_path / "journal.db") as journal:
-        journal.begin("r1", {}, datetime.now(UTC))
-        yield journal
+from tests.chef_nodes import ALL, ENTRY, NEW, OLD, last_run, roll, states
 
 
 @pytest.fixture
@@ -216,6 +195,7 @@ def test_a_node_that_has_the_recipe_by_itself_is_waited_for_and_not_edited(there
     ({"policy_name": "web", "policy_group": "prod"}, {}, "skipped", "under the policy web and takes cookbooks only"),
     ({"chef_environment": "staging"}, {}, "skipped", "it is in the environment staging by now"),
     ({"automatic": {"ohai_time": None}}, {}, "unreachable", "its chef-client never reported, and nobody connects"),
+    ({"automatic": {"ohai_time": 10**400}}, {}, "unreachable", "its chef-client never reported, and nobody connects"),
     ({"automatic": {"ohai_time": 1e9}}, {}, "unreachable", "by its own clock, and nobody connects to it"),
     ({}, {"packages": {"openssl": "9"}}, "unknown", "by what it reported; it was left alone"),
 ])

@@ -5,35 +5,14 @@ And what a resume makes of it.
 
 import asyncio
 import functools
-from datetime import UTC, datetime
+import threading
 
 import pytest
 
 from fleet import edits, hooks, rollout
-from fleet.chef.config import ChefConfig
-from fleet.chef.server import ChefServer
 from fleet.earlier import Earlier
-from fleet.journal import Journal
 from fleet.node import Node, State
-from tests.chef_nodes import ENTRY, NEW, OLD, ChefNodes, last_run, roll, states
-
-
-@pytest.fixture
-def there(answer):
-    return ChefNodes(answer)
-
-
-@pytest.fixture
-def chef(serve, there, pem):
-    with ChefServer(ChefConfig(serve(there).url, "ops", pem), pause=lambda _: None) as server:
-        yield server
-
-
-@pytest.fixture
-def journal(tmp_path):
-    with Journal(tmp_path / "journal.db") as journal:
-        journal.begin("r1", {}, datetime.now(UTC))
-        yield journal
+from tests.chef_nodes import ENTRY, NEW, OLD, last_run, roll, states
 
 
 @pytest.fixture
@@ -88,6 +67,24 @@ def test_an_interruption_takes_the_entries_out_and_says_who_was_under_way(there,
     assert going.interrupted
     assert states(going) == {"a": "pending"}
     assert going.outcomes["a"].record.error == "interrupted on its way; see what it is at"
+    assert there.nodes["a"]["run_list"] == ["recipe[base]"]
+    assert edits.left(journal.steps("r1")) == {}
+
+
+def test_an_interruption_in_the_middle_of_an_edit_leaves_no_entry(there, go, journal):
+    """The request that is under way cannot be called back: what it writes comes after whatever overtakes it."""
+    there.add("a", ["recipe[base]"])
+    overtaken = threading.Event()
+
+    def stop(cancel):
+        def held():
+            there.before["GET", "/nodes/a"] = [overtaken.set]  # the next to read it takes the entry out
+            cancel()
+            overtaken.wait(1)
+
+        there.before["GET", "/nodes/a"] = [lambda: None, held]  # the second is right before the entry is written
+
+    assert states(go(stop=stop)) == {"a": "pending"}
     assert there.nodes["a"]["run_list"] == ["recipe[base]"]
     assert edits.left(journal.steps("r1")) == {}
 

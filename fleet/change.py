@@ -1,7 +1,7 @@
 """What changes a node: chef-client, on its own or in local mode, or the script in its place; started on it, or found
 there, and waited for, and its result read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fleet import converge, detached, local_mode, via_shell
@@ -36,13 +36,15 @@ CUT_OFF = {
 class Change:
     """How what changed a node ended: its exit code, the end of its output, and the result of this run, if it left one.
 
-    `code` is None where it was cut off, and `cut` then says how, in words.
+    `code` is None where it was cut off, and `cut` then says how, in words. `rebooted` is whether the node was since it
+    ended: what it said to owe a reboot has had one, and the node itself says what it still owes.
     """
 
     code: int | None
     output: bytes
     result: Result | None
     cut: str | None = None
+    rebooted: bool = False
 
     @property
     def failed(self) -> bool:
@@ -52,7 +54,7 @@ class Change:
     @property
     def owes_reboot(self) -> bool:
         """True where chef-client says that a reboot is owed."""
-        return self.code in REBOOT_OWED
+        return self.code in REBOOT_OWED and not self.rebooted
 
     def why(self, program: str) -> str:
         """Why it failed, in its own words as far as it has any."""
@@ -76,13 +78,17 @@ def program(script: bytes | None) -> str:
 
 
 def words(trip: "Trip") -> tuple[list[str], bytes]:
-    """Return the command that changes a trip's node, and what it reads."""
+    """Return the command that changes a trip's node, and what it reads.
+
+    That is never nothing: a connection that broke before it came whole would look as one that brought it, and a start
+    that a node notices the end of later would begin a second time.
+    """
     patcher, settings, node = trip.patcher, trip.patcher.settings, trip.node
     if patcher.script:
         return via_shell.words(node.name, settings.run_lock_timeout), patcher.script
     if local_mode.wanted(node, settings):
         return local_mode.command(node.name, settings.run_lock_timeout), patcher.cookbook
-    return converge.command(settings.run_lock_timeout, settings.full_run), b""
+    return converge.command(settings.run_lock_timeout, settings.full_run), b"\n"
 
 
 def hung(trip: "Trip") -> str:
@@ -143,4 +149,6 @@ async def read(trip: "Trip", standby: Standby, found: Standing) -> Change:
         return Change(found.code, found.log, None)
     result = converge.result_of(answer.stdout)
     code = via_shell.code(found.code, result) if script else found.code
-    return Change(code, found.log, result if result.node == name else None)
+    if found.rebooted:
+        result = replace(result, reboot=())
+    return Change(code, found.log, result if result.node == name else None, rebooted=found.rebooted)

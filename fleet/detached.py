@@ -34,7 +34,10 @@ see() {{
     [ -e "$state/$run.end" ] || return 0
     read -r code boot <"$state/$run.end"
     case $code in
-        [0-9][0-9][0-9]) stands="ended $code" ;;
+        [0-9][0-9][0-9])
+            stands="ended $code"
+            [ "${{boot:--}}" = - ] || [ "$boot" = "$(boot_id)" ] || stands="$stands rebooted"
+            ;;
         *)
             stands=killed
             [ "$boot" = "$(boot_id)" ] || stands='cut'
@@ -93,6 +96,7 @@ if ! printf '... %s\n' "$(boot_id)" >"$state/$run.end"; then
 fi
 # shellcheck disable=SC2012 # the names are ours
 ls -t "$state"/*.end 2>/dev/null | sed 1,10d | while read -r old; do
+    [ "$old" != "$state/$run.end" ] || continue # others may be of tomorrow, where the clock was set back
     rm -f "$old" "${old%.end}.log" "${old%.end}.log.before"
 done
 umask "$mask"
@@ -150,8 +154,8 @@ class Stage(StrEnum):
 
 
 SAID = re.compile(
-    rb"^styptic-converge 1 (?:(nothing|running|cut|killed)|(ended) ([0-9]{3})|(busy) ?([A-Za-z0-9-]{0,60})"
-    rb"|(refused) ([^\n]{1,300}))\n", re.MULTILINE,
+    rb"^styptic-converge 1 (?:(nothing|running|cut|killed)|(ended) ([0-9]{3})( rebooted)?"
+    rb"|(busy) ?([A-Za-z0-9-]{0,60})|(refused) ([^\n]{1,300}))\n", re.MULTILINE,
 )
 
 
@@ -159,6 +163,7 @@ SAID = re.compile(
 class Standing:
     """What a node says of a run's converge: `code` is its exit code where it ENDED, `log` the end of its output.
 
+    `rebooted` is whether the node was since it ENDED.
     `said` is whose converge goes on where it is BUSY ("" where that is not known), and why not where it is REFUSED.
     """
 
@@ -166,6 +171,7 @@ class Standing:
     code: int | None = None
     said: str = ""
     log: bytes = b""
+    rebooted: bool = False
 
 
 def log(run: str) -> str:
@@ -195,11 +201,12 @@ def parse(answer) -> Standing:
     if answer.truncated or not found:
         why = last_lines(answer.stderr or answer.stdout, 2) or "nothing"
         raise NodeError(f"it does not tell how its converge stands: {why}")
-    stage = Stage((found[1] or found[2] or found[4] or found[6]).decode())
-    said = clean((found[5] or found[7] or b"").decode(errors="replace"))
+    stage = Stage((found[1] or found[2] or found[5] or found[7]).decode())
+    said = clean((found[6] or found[8] or b"").decode(errors="replace"))
     if stage is Stage.REFUSED and (why := last_lines(answer.stderr, 1)):
         said = f"{said} ({why})"
-    return Standing(stage, int(found[3]) if found[3] else None, said, answer.stdout[found.end():])
+    code = int(found[3]) if found[3] else None
+    return Standing(stage, code, said, answer.stdout[found.end():], rebooted=bool(found[4]))
 
 
 async def find(connection, run: str, sudo: bool) -> Standing:

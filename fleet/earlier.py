@@ -1,5 +1,6 @@
 """What an earlier part of a run did with a node, read from the journal, and what it means for how it ends now."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,8 +12,8 @@ from fleet.report.record import Outcome, outcome_as_dict, outcome_of
 from fleet.rollout import begun, spared
 from fleet.served import NOTHING, Served
 
-#: Steps of a node: its earlier end, which a resume is about to look at anew; its asking for a place; its change.
-TAKE_UP, PLACE, CONVERGE = "take up again", "ask for a place in the wave", "converge"
+#: Steps of a node: its earlier end, which a resume is about to look at anew; its asking for a place; what changes it.
+TAKE_UP, PLACE, CONVERGE, REBOOT = "take up again", "ask for a place in the wave", "converge", "reboot"
 
 
 @dataclass(slots=True)
@@ -21,7 +22,8 @@ class Earlier:
 
     `end` is how it ended, None where it never did; `steps` are those that were taken since. `out` is whether a hook
     took it out and it is not back; `tried` is the step by which the run first had it changed, whatever came of that.
-    `taken_up` and `wanting` are this part's: that it was looked at again, and that it turned out to need a change.
+    `row` is its line in the journal. `taken_up` is whether it is looked at again since its end, `wanting` whether it
+    turned out then to need a change, in this part or in one before.
     """
 
     name: str = ""
@@ -29,6 +31,7 @@ class Earlier:
     steps: tuple[Step, ...] = ()
     out: bool = False
     tried: Step | None = None
+    row: Outcome | None = None
     taken_up: bool = False
     wanting: bool = False
 
@@ -36,6 +39,11 @@ class Earlier:
     def good(self) -> bool:
         """True for a node that was in order, which is verified and not patched again."""
         return self.end is not None and self.end.record.state.good
+
+    @property
+    def holds(self) -> bool:
+        """True for a node that has an end, and did not turn out to need a change since."""
+        return self.end is not None and not self.wanting
 
     @property
     def changed(self) -> bool:
@@ -54,7 +62,7 @@ class Earlier:
                 asked, found = step.name == PLACE, 0
             elif asked:
                 told = step.detail.get("wave")
-                found = found or (told if type(told) is int and told > 0 else 1)
+                found = told if type(told) is int and told > 0 else found or 1
         return found
 
     @property
@@ -68,9 +76,15 @@ class Earlier:
         return self.converge and str(self.converge.detail.get("version"))
 
     @property
+    def rebooted(self) -> bool:
+        """True where the run told it to reboot since its last end."""
+        return any(step.name == REBOOT for step in self.steps)
+
+    @property
     def serves(self) -> Served:
-        """What it served before it was changed, where it was."""
-        return Served.of(self.converge.detail) if self.converge else NOTHING
+        """What it served before the run changed it, where it did: what that broke is no less missing afterwards."""
+        step = self.converge or self.tried
+        return Served.of(step.detail) if step else NOTHING
 
     def begun(self, node: Node) -> Outcome:
         """Return the outcome with which the node is sent its way."""
@@ -89,11 +103,11 @@ class Earlier:
 
     def spared(self, node: Node, why: str) -> Outcome:
         """Return how the node ends where it was left alone for a reason: as it did before, if it had an end."""
-        if self.end and self.end.record.state is not State.SKIPPED and not (self.good and self.wanting):
-            return self.end
-        if self.wave:
+        if self.wave:  # an end from before that is none any more
             at = self.steps[-1].name
             return begun(node, self.wave, error=f"cut short in {at}, and not gone on with: {why}")
+        if self.end and self.end.record.state is not State.SKIPPED and (self.holds or not self.good):
+            return self.end
         return spared(node, why)
 
     def join(self, outcome: Outcome) -> None:
@@ -114,18 +128,29 @@ class Earlier:
         if self.good and record.state.good and not outcome.converged:  # it was only verified
             record.started, record.seconds = self.end.record.started, self.end.record.seconds
 
+    def write_end(self, journal: Journal, run: str, outcome: Outcome, began: float) -> None:
+        """Write down how the node ended now that was begun at `began` (time.monotonic), with what it was before."""
+        record = outcome.record
+        if outcome is not self.end:
+            record.seconds = time.monotonic() - began
+            self.join(outcome)
+        journal.node(run, record.name, record.wave, record.state.value, outcome_as_dict(outcome))
+
 
 def of(node: NodeLine) -> Earlier:
     """Return what a node's line in the journal tells."""
     out = hooks.drained(step.name for step in node.steps)
     tried = next((step for step in node.steps if step.name == CONVERGE), None)
+    row = node.outcome
     if node.state != State.PENDING:
-        return Earlier(node.name, node.outcome, out=out, tried=tried)
+        return Earlier(node.name, row, out=out, tried=tried, row=row)
     end, since = None, 0
     for number, step in enumerate(node.steps, 1):
         if step.name == TAKE_UP:
             end, since = _end(node.name, step.detail), number
-    return Earlier(node.name, end, tuple(node.steps[since:]), out, tried)
+    steps = tuple(node.steps[since:])
+    wanting = any(step.name == PLACE for step in steps)
+    return Earlier(node.name, end, steps, out, tried, row, taken_up=end is not None, wanting=wanting)
 
 
 def _end(name: str, detail: Mapping[str, object]) -> Outcome | None:

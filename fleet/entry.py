@@ -86,8 +86,11 @@ def go_on(
     before = told.line.about.get("settings")
     how = before.get("how") if isinstance(before, dict) else None
     given = {name: value for name, value in flags.items() if value not in (None, False, [])}
-    now = kept.kept(settings, (how if isinstance(how, dict) else {}) | given)
-    about, was = resume.enter(journal, told, _now(settings, advisories) | {"settings": now})
+    now = _now(settings, advisories) | {
+        "settings": kept.kept(settings, (how if isinstance(how, dict) else {}) | given),
+        "environments": sorted(told.environments | {node.environment for node in made.asked}),
+    }
+    about, was = resume.enter(journal, told, now)
     going = prepare(made.asked, made.left_out).outcomes
     journal.nodes(told.run, rows(outcome for name, outcome in going.items() if name not in told.nodes))
     return Entry(

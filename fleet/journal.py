@@ -193,10 +193,11 @@ class Journal:
         self.database.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self.database.execute("COMMIT")
         except BaseException:
-            self.database.execute("ROLLBACK")
+            if self.database.in_transaction:  # SQLite itself has undone one that a full disk cut short
+                self.database.execute("ROLLBACK")
             raise
-        self.database.execute("COMMIT")
 
     @contextmanager
     def understandably(self):

@@ -13,7 +13,7 @@ from fleet.earlier import Earlier
 from fleet.errors import NodeTimeoutError, NotYetError, StoppedError, UnreachableError
 from fleet.journal import WAITING, Journal
 from fleet.node import Node, State
-from fleet.report.record import NOT_TOUCHED, Check, Outcome, outcome_as_dict
+from fleet.report.record import NOT_TOUCHED, Check, Outcome
 from fleet.rollout import Gate
 from fleet.served import Served
 from fleet.settings import Settings
@@ -102,16 +102,8 @@ class Patcher:
             record.error = f"interrupted in {trip.at}"
             trip.pool.remind(trip.outcome)
             with contextlib.suppress(StypticError):  # an interruption stays one, whatever the journal says
-                self.write(trip.outcome, clock)
+                earlier.write_end(self.journal, self.run, trip.outcome, clock)
             raise
         trip.pool.remind(trip.outcome)
-        self.write(trip.outcome, clock)
+        earlier.write_end(self.journal, self.run, trip.outcome, clock)
         return trip.outcome
-
-    def write(self, outcome: Outcome, began: float) -> None:
-        """Write down how a node ended that was begun at `began` (time.monotonic), and what a person has to do."""
-        record, earlier = outcome.record, self.earlier.get(outcome.record.name) or Earlier()
-        if outcome is not earlier.end:
-            record.seconds = time.monotonic() - began
-            earlier.join(outcome)
-        self.journal.node(self.run, record.name, record.wave, record.state.value, outcome_as_dict(outcome))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fleet import look, served
 from fleet.converge import Result
+from fleet.earlier import REBOOT
 from fleet.errors import NodeError, UnreachableError
 from fleet.look import Look
 from fleet.node import State
@@ -65,7 +66,7 @@ async def mend(trip: "Trip", connection, result: Result | None, serves: Served) 
     why, settings = record.error, trip.patcher.settings
     try:
         boot = await boot_id(connection)
-        trip.step("reboot", boot_id=boot, why=why)
+        trip.step(REBOOT, boot_id=boot, why=why)
         trip.rebooted = True
         wait = Return(trip, boot, serves)
         with trip.untimed():  # it has a limit of its own

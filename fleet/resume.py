@@ -57,8 +57,8 @@ def read(book: History, run: str | None = None, environment: str | None = None) 
         raise SettingsError(f"run {line.id} changed nothing, so there is nothing to go on with: run it again.")
     if line.finished and line.exit_code == 0:
         raise NothingToResumeError(
-            f"nothing to resume: run {line.id} ended with 0, every node in order; `invoke report` has its report, "
-            "`invoke history` lists other runs and --run names one."
+            f"nothing to resume: run {line.id} ended with 0, every node that was asked in order; `invoke report` has "
+            "its report, `invoke history` lists other runs and --run names one."
         )
     refuse_the_living(line.id, line.about, line.finished)
     return Past(line, {node.name: earlier.of(node) for node in book.nodes(line.id)})
@@ -136,7 +136,7 @@ def _turn(before: Earlier | None) -> int:
 def _kept(past: Past, outcome: Outcome) -> Outcome:
     """Return how a node ends that the plan leaves out now: as it did, if it was in order and was asked."""
     before = past.nodes.get(outcome.record.name)
-    if before is None or not before.good or before.end.record.started is None:
+    if before is None or not (before.good and before.holds) or before.end.record.started is None:
         return outcome
     before.end.record.note = f"not verified again: {outcome.record.error or outcome.record.state}"
     return before.end
@@ -144,10 +144,12 @@ def _kept(past: Past, outcome: Outcome) -> Outcome:
 
 def _gone(server, before: Earlier, ask: bool) -> Outcome:
     """Return how a node ends that the search does not find any more."""
-    if before.good:
+    if before.good and before.holds:
         before.end.record.note = "not verified again: the search does not find it any more"
         return before.end
-    node, state, why = Node(before.name, ""), State.UNREACHABLE, "the search does not find it any more"
+    known = before.row.record
+    node = Node(before.name, known.environment, known.address, known.platform, known.release)
+    state, why = State.UNREACHABLE, "the search does not find it any more"
     with suppress(ChefServerError):  # then it stays out of reach, and somebody looks
         if ask:
             try:
@@ -163,10 +165,11 @@ def _gone(server, before: Earlier, ask: bool) -> Outcome:
 
 
 def _as_it_was(before: Earlier) -> str:
+    said = ""
     if before.end:
         record = before.end.record
-        return f"; it ended {record.state} before" + (f": {record.error}" if record.error else "")
-    return f"; it was cut short in {before.steps[-1].name}" if before.steps else ""
+        said = f"; it ended {record.state} before" + (f": {record.error}" if record.error else "")
+    return said + (f"; it was cut short in {before.steps[-1].name}" if before.steps else "")
 
 
 def told(past: Past, made: Plan) -> Iterator[str]:

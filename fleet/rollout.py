@@ -144,6 +144,8 @@ async def run(
             outcome = await way(node, gate)
         except NotYetError:
             line.back(node.name)
+            if rollout.outcomes[node.name].record.state.good:  # from before it was resumed, and that does not hold
+                rollout.outcomes[node.name] = begun(node)
             return gate.left(node.name)
         except asyncio.CancelledError:
             rollout.outcomes[node.name] = begun(node, error="interrupted on its way; see what it is at")

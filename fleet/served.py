@@ -25,6 +25,13 @@ class Served:
         whose = dict(self.whose)
         return tuple(f"{port}={whose[port]}" if port in whose else str(port) for port in self.tls)
 
+    def __or__(self, other: "Served") -> "Served":
+        """Return what was served at either of two moments."""
+        return Served(
+            tuple(dict.fromkeys(self.tls + other.tls)), tuple(dict.fromkeys(self.services + other.services)),
+            tuple((dict(self.whose) | dict(other.whose)).items()),
+        )
+
     @property
     def detail(self) -> dict[str, list]:
         """As a step in the journal has it, for who goes on with a run that was cut short."""

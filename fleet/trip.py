@@ -64,6 +64,7 @@ class Trip:
             if changed is None:
                 change_it = self.needs_change(before)
                 if not change_it and not reboot.due(self, before):
+                    self.outcome.record.wave = self.earlier.wave
                     await self.prove(connection, before, serves=serves)
                     return
                 if change_it and self.ends_unchanged(before):
@@ -71,7 +72,7 @@ class Trip:
                 self.outcome.record.wave = self.turn()
                 if not self.earlier.converge:
                     self.step("see what it serves", wave=self.outcome.record.wave)
-                    serves = await served.ask(connection, self.patcher.settings.sudo)
+                    serves |= await served.ask(connection, self.patcher.settings.sudo)
                 with self.untimed():  # a hook has its own limit
                     if not await self.pool.take_out(self.outcome, connection):
                         return
@@ -193,7 +194,10 @@ class Trip:
         if done.failed or done.result is None:
             return None
         self.outcome.record.wave = self.earlier.wave
-        return self.heard(done)
+        self.heard(done)
+        if done.rebooted and self.earlier.rebooted:
+            self.outcome.record.actions = [*self.outcome.record.actions, reboot.ACTION]
+        return done
 
     async def change(self, connection, before: Look, serves: Served = NOTHING) -> Change:
         """Have the node changed, and keep what the recipe says of it; `serves` is what the node serves before."""
@@ -244,6 +248,9 @@ class Trip:
         record = self.outcome.record
         self.step("connect anew")
         async with await self.patcher.connections.connect(self.node) as connection:
+            if changed.rebooted:  # and may not have done with booting
+                with self.untimed():
+                    await reboot.Return(self, "", serves).settle(connection)
             after = await self.look(connection)
             record.packages_after, record.stale_after = after.packages, list(after.stale)
             await self.prove(connection, after, changed.result, owes=changed.owes_reboot, serves=serves)

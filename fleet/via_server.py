@@ -23,7 +23,7 @@ from fleet.journal import WAITING, Journal
 from fleet.node import Node, State
 from fleet.poll import Poll
 from fleet.push import COOKBOOK
-from fleet.report.record import NOT_TOUCHED, Outcome, outcome_as_dict
+from fleet.report.record import NOT_TOUCHED, Outcome
 from fleet.rollout import Gate
 from fleet.settings import Settings
 from generator.errors import StypticError
@@ -95,21 +95,13 @@ class ViaServer:
             record.error = f"interrupted in {errand.at}"
             errand.pool.remind(errand.outcome)
             with contextlib.suppress(StypticError):  # an interruption stays one, whatever the journal says
-                self.write(errand.outcome, clock)
+                earlier.write_end(self.journal, self.run, errand.outcome, clock)
             raise
         await errand.tidy()
         if errand.outcome is not earlier.end:  # which has said so
             errand.pool.remind(errand.outcome)
-        self.write(errand.outcome, clock)
+        earlier.write_end(self.journal, self.run, errand.outcome, clock)
         return errand.outcome
-
-    def write(self, outcome: Outcome, began: float) -> None:
-        """Write down how a node ended that was begun at `began` (time.monotonic)."""
-        record, earlier = outcome.record, self.earlier.get(outcome.record.name) or Earlier()
-        if outcome is not earlier.end:
-            record.seconds = time.monotonic() - began
-            earlier.join(outcome)
-        self.journal.node(self.run, record.name, record.wave, record.state.value, outcome_as_dict(outcome))
 
     def rows(self, names: Sequence[str]) -> list[Mapping]:
         """Return what one partial search says of these nodes, and perhaps of others. Raises ChefServerError."""

@@ -154,6 +154,11 @@ def held(server, holders: Sequence[Holder], tell: Callable[[str], None]) -> Iter
             except ChefServerError as error:
                 tell(f"the lock on {whom} may still stand, break it with `{unlocking(whom)}`: {error}")
                 continue
+            except KeyboardInterrupt:  # of who waits for a Chef server that does not answer
+                left = [clean(each.environment, 100) for each in tried[:tried.index(holder) + 1]]
+                how = ", ".join(f"`{unlocking(each)}`" for each in left)
+                tell(f"interrupted: the lock on {', '.join(left)} may still stand, break it with {how}.")
+                raise
             if holder.environment in taken and not ours:
                 tell(f"the lock on {whom} was broken while this run held it: see that nobody patched it meanwhile.")
 

@@ -89,7 +89,7 @@ def roll(
     entry.pushed(pushed)
     going = rollout.prepare(made.asked, made.left_out)
     for node in made.asked:
-        if (before := entry.earlier.get(node.name)) and before.end:
+        if (before := entry.earlier.get(node.name)) and before.holds:
             going.outcomes[node.name] = before.end
     if entry.earlier:
         going.spare = lambda node, why: (entry.earlier.get(node.name) or Earlier()).spared(node, why)
@@ -116,13 +116,17 @@ def roll(
 def ending(order: Order, code: int) -> list[StypticError]:
     """Write journal and report of a rollout that is over, and say what it came to; return what went wrong with them."""
     going, settings, entry = order.going, order.settings, order.entry
-    pool.remind_all(settings.hooks, going.outcomes, order.made.asked, order.journal, order.run)
+    pool.remind_all(settings.hooks, going.outcomes, order.journal, order.run)
     outcomes = tuple(sorted(going.outcomes.values(), key=lambda each: each.record.name))
     done, report_to = entry.done(settings, outcomes, code), settings.report and Path(settings.report)
     troubles = written(done, order.journal, report_to, entry.earlier)
     order.shown.close()
     lines = console.Lines()
-    for line in (*conclusion.conclusion(going, settings.whom), *conclusion.follow_up(outcomes, order.advisories)):
+    for line in (
+        *conclusion.conclusion(going, settings.whom),
+        *conclusion.follow_up(outcomes, order.advisories, done.environment, done.query),
+        *conclusion.going_on(done.run, "patch" if order.converge else "verify", code),
+    ):
         lines.say(line)
     for trouble in troubles:  # said and not raised, because an interruption stays one
         complain(str(trouble), trouble.exit_code)

@@ -1,12 +1,17 @@
 """`patch --reboot` on real nodes: who is rebooted, who comes back, and what is said of those that do not."""
 
+import contextlib
+import os
+import subprocess
+import sys
+import time
+
 import pytest
 
+from fleet.errors import SettingsError
 from fleet.history import History
-from fleet.push import COOKBOOK
+from lab.host import ROOT
 
-# As if each systemd were older than the first one whose logind may be restarted.
-OLD = {"openssl_patch": {"services": {"systemd-logind": {"systemd": 9999}}}}
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 # A process that is nobody's service and maps libcrypto for as long as nobody writes into the pipe it reads.
 ORPHAN = """
@@ -17,20 +22,7 @@ until grep -sq libcrypto "/proc/$(pgrep -x openssl)/maps"; do :; done
 # In the place of what tells init: says yes and does nothing, says no, and switches the machine off.
 DEAF, REFUSING, OFF = "exit 0", "echo 'somebody holds this up' >&2; exit 1", "exec poweroff"
 ALL_AT_ONCE = ("--waves", "100%", "--max-failures", "100%")
-pytestmark = pytest.mark.faults
-
-
-@pytest.fixture(scope="module")
-def environment(operator, uploads):
-    """Push the cookbook; return an environment whose nodes get it, and take their systemd for an old one."""
-    advisories = ("--advisory", str(operator.lab.advisory), "--advisory", "CVE-2014-0160")
-    done = operator.run("push", *advisories, "--accept-unpinned", KNIFE_HOME=operator.settings("rebooted"))
-    assert done.returncode == 0, done.stdout + done.stderr
-    operator.environment("rebooted", **{COOKBOOK: f"= {done.stdout.split()[1].rstrip(':')}"})
-    there = operator.chef.get("/environments/rebooted")
-    operator.chef.put("/environments/rebooted", there | {"default_attributes": OLD})
-    yield "rebooted"
-    operator.chef.delete("/environments/rebooted")
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("old_systemd")]
 
 
 @pytest.fixture
@@ -118,6 +110,45 @@ def test_a_node_that_does_not_reboot_says_how_far_it_came(operator, patched, add
         assert said in found["error"]
         assert "rebooted" not in found["actions"]
         assert "console" in done.stdout
+
+
+def test_a_reboot_that_the_controller_did_not_live_to_see_is_not_ordered_again(operator, environment, added):
+    """It is killed once it has told the node to reboot, and the node comes back while nobody waits for it."""
+    with added("rebooted-unseen", "web", "systemd") as node:
+        in_place_of_shutdown(node, DEAF)
+        operator.indexed(node.name)
+        journal = operator.home / "unseen.db"
+        setting = {"KNIFE_HOME": operator.settings("rebooted"), "STYPTIC_STATE": str(journal)}
+        words = ["patch", "--yes", "--reboot", "--env", environment, "--advisory", str(operator.lab.advisory)]
+        words += ["--advisory", "CVE-2014-0160"]
+        with subprocess.Popen(
+            [sys.executable, "-m", "invoke", *words], cwd=ROOT, stdin=subprocess.DEVNULL, env=os.environ | setting,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ) as killed:
+            until_told(journal, killed)
+            killed.kill()
+        operator.lab.power_off(node.name)
+        operator.lab.power_on(node.name)
+        boot = node.sh(BOOT_ID)
+        done = operator.run("patch", "--resume", "--yes", **setting)
+        assert done.returncode == 0, done.stdout + done.stderr
+        with History(journal) as history:
+            (found,) = history.nodes(history.run().id)
+        assert (found.state, found.record["actions"][-1]) == ("patched", "rebooted")
+        assert [step.name for step in found.steps].count("reboot") == 1
+        assert node.sh(BOOT_ID) == boot
+
+
+def until_told(journal, rolling):
+    """Wait until a node was told to reboot, by the journal of a rollout that is this process."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end and rolling.poll() is None:
+        if journal.exists():
+            with contextlib.suppress(SettingsError), History(journal) as history:  # it has no run yet
+                if "reboot" in [step.name for step in history.steps(history.run().id)]:
+                    return
+        time.sleep(0.1)  # nothing tells a reader of the journal that there is more
+    raise AssertionError("it told nobody to reboot")
 
 
 def test_a_service_that_does_not_come_up_again_is_named(operator, patched, added):

@@ -6,14 +6,17 @@ import shutil
 import signal
 import subprocess
 import time
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet import converge, detached, local_mode, via_shell
+from fleet import change, converge, detached, local_mode, via_shell
 from fleet.detached import Stage, Standing
 from fleet.errors import NodeError
+from fleet.node import Node
+from fleet.settings import Settings
 from fleet.ssh import Answer
 
 RUN = "20260102T030405Z-beef"
@@ -91,6 +94,21 @@ def test_what_came_by_standard_input_is_read_whole_or_not_at_all(machine):
     assert not list(machine.state.glob("*.in.*"))
 
 
+def test_a_start_whose_connection_broke_silently_begins_nothing_once_the_node_notices(machine):
+    command, payload = change.words(SimpleNamespace(
+        patcher=SimpleNamespace(script=None, settings=Settings()), node=Node("web1", "production")
+    ))
+    assert command[0] == "sh"
+    words = [str(machine.state) if word == detached.STATE else word for word in start("echo", size=len(payload))]
+    late = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        assert machine(start("echo", "once", size=len(payload)), payload).code == 0
+    finally:
+        out, _ = late.communicate(timeout=20)
+    assert out == b"styptic-converge 1 refused what is to run there did not arrive whole\n"
+    assert machine(detached.ask(RUN)).log == b"once\n"
+
+
 def test_it_goes_on_when_whoever_started_it_is_gone_and_is_waited_for_anew(machine, gate):
     program, go = gate
     starting = machine(start(*program), wait=False)
@@ -156,6 +174,27 @@ def test_of_a_long_log_the_end_is_told_and_kept(machine):
     assert (machine.state / f"{RUN}.log").stat().st_size == 1_000_000
 
 
+@pytest.mark.parametrize(("boot", "rebooted"), [
+    (" 00000000-0000-0000-0000-000000000000", True), (" -", False), ("", False),
+])
+def test_a_reboot_since_it_ended_is_told(machine, boot, rebooted):
+    assert not machine(start("sh", "-c", "exit 37")).rebooted
+    (machine.state / f"{RUN}.end").write_text(f"037{boot}\n")
+    assert machine(detached.ask(RUN)) == Standing(Stage.ENDED, 37, rebooted=rebooted)
+
+
+def test_a_clock_that_was_set_back_takes_nothing_from_the_run_that_begins(machine, gate):
+    machine(start("true"))
+    for number in range(11):
+        end = machine.state / f"run-{number:02}.end"
+        end.write_text("000 -\n")
+        os.utime(end, (4e9, 4e9))
+    program, go = gate
+    assert machine(start(*program, seconds=1)).stage is Stage.RUNNING
+    go("on\n")
+    assert machine(detached.ask(RUN, 30)).code == 7
+
+
 def test_of_old_runs_ten_are_kept(machine):
     for number in range(12):
         machine(start("echo", str(number), run=f"run-{number:02}"))
@@ -191,6 +230,7 @@ def test_a_nodes_word_is_taken_for_what_it_is(said, found):
 
 
 @pytest.mark.parametrize("said", [
+    "styptic-converge 1 ended 000 rebooted twice\n", "styptic-converge 1 cut rebooted\n",
     "", "ended 000\n", "styptic-converge 1 ended 0\n", "styptic-converge 1 ended 0000\n", "styptic-converge 1 ended\n",
     "styptic-converge 2 ended 000\n", "styptic-converge 1 ended ٠٠٠\n", " styptic-converge 1 nothing\n",
     "styptic-converge 1 nothing", "styptic-converge 1 nothing more\n", "styptic-converge 1 busy ../x\n",

@@ -122,6 +122,17 @@ def test_another_writer_is_named_as_such_and_not_waited_for_long(tmp_path, monke
         ours.begin("r1", {}, NOW)
 
 
+def test_a_disk_that_is_full_in_the_middle_of_many_rows_is_told_as_such(tmp_path):
+    with Journal(tmp_path / "j.db") as full:
+        full.begin("r1", {}, NOW)
+        full.database.execute("PRAGMA cache_size = -64")  # KiB: they do not wait there for the end of it all
+        full.database.execute("PRAGMA max_page_count = 60")
+        with pytest.raises(SettingsError, match="cannot be written: database or disk is full"):
+            full.nodes("r1", [(f"n{number}", 0, "pending", {"a": "b" * 3000}) for number in range(500)])
+        full.step("r1", None, "it goes on")
+        assert full.database.execute("SELECT COUNT(*) FROM node").fetchone() == (0,)
+
+
 def test_a_directory_in_its_place_is_named(tmp_path):
     with pytest.raises(SettingsError, match="STYPTIC_STATE"):
         Journal(tmp_path)

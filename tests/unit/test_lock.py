@@ -38,6 +38,8 @@ class Bags:
         return self.answer(status, json.dumps(body).encode())
 
     def done(self, method, path, body):
+        if path == "/environments":
+            return 200, {"_default": "", "production": ""}
         _, _, bag, item = (*path.split("/"), None, None)[:4]
         sent = json.loads(body or b"{}")
         if bag is None or (bag not in self.bags):
@@ -174,6 +176,20 @@ def test_a_lock_that_cannot_be_given_back_is_told(chef, bags):
     assert sentence.startswith("the lock on production may still stand, break it with `invoke unlock --env production`")
 
 
+def test_who_interrupts_the_giving_back_is_told_which_may_still_stand(chef, monkeypatch):
+    told, second = [], replace(OURS, environment="staging")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), lock.held(chef, [OURS, second], told.append):
+        monkeypatch.setattr(lock, "release", interrupted)
+    assert told == [
+        "interrupted: the lock on production, staging may still stand, break it with "
+        "`invoke unlock --env production`, `invoke unlock --env staging`."
+    ]
+
+
 @pytest.mark.parametrize("item", [{"id": "production"}, {"owner": ["\x1b[2J"], "run": 7, "process": [], "since": 9e99}])
 def test_whatever_the_item_holds_it_is_a_lock(chef, bags, item):
     bags.bags[lock.BAG] = {"production": item}
@@ -214,6 +230,11 @@ def test_unlock_says_whose_it_breaks(knife, chef, capsys):
     assert knife.bags == {lock.BAG: {}}
     assert unlocked() == 0
     assert capsys.readouterr().out == "production is not locked.\n"
+    assert unlocked(env="prodution") == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "there is no environment 'prodution'" in err
+    assert err.endswith("there are: _default, production\n")
 
 
 def test_the_lock_of_a_run_that_is_alive_here_is_not_broken(knife, chef, capsys):

@@ -1,14 +1,12 @@
 """What a node's way leaves in the journal. The connections are made up here; tests/lab takes the way on real nodes."""
 
 import asyncio
-from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 
 from fleet.change import Change
 from fleet.errors import NotYetError
-from fleet.journal import Journal
 from fleet.line import Line
 from fleet.node import Node
 from fleet.patch import Patcher
@@ -20,13 +18,6 @@ from fleet.waves import Wave
 
 NODE = Node("web1", "production", "192.0.2.1")
 DIFF = "".join(f"+ line {number} of somebody's recipe, {'long' * 100}\n" for number in range(50)).encode()
-
-
-@pytest.fixture
-def journal(tmp_path):
-    with Journal(tmp_path / "journal.db") as journal:
-        journal.begin("r1", {}, datetime.now(UTC))
-        yield journal
 
 
 def patcher(journal, connections=None, **settings) -> Patcher:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -104,10 +105,72 @@ def test_a_node_that_is_taken_up_keeps_its_end_however_often_that_is_cut_short(b
         before.take_up(book.journal, "r1")
         before.take_up(book.journal, "r1")
         book.journal.step("r1", "web1", "connect")
-    assert [name for _, name, _ in book.journal.steps("r1", "web1")].count(TAKE_UP) == 1 + 1
+    assert [name for _, name, _ in book.journal.steps("r1", "web1")].count(TAKE_UP) == 1, "it is still taken up"
     with History(book.path) as history:
         (line,) = history.nodes("r1")
         assert (line.state, [each.name for each, _ in history.at_work("r1")]) == ("pending", ["web1"])
+
+
+CUT_SHORT = (PLACE, ("see what it serves", {"wave": 2}), ("converge", CONVERGE))
+
+
+def taken_up(book, name: str, *steps) -> None:
+    """Have a node that has its end be taken up again, go these steps and be cut short in the last."""
+    book.past().nodes[name].take_up(book.journal, "r1")
+    for step, detail in ((each, {}) if isinstance(each, str) else each for each in steps):
+        book.journal.step("r1", name, step, **detail)
+
+
+def test_a_converge_that_a_resume_began_is_known_however_often_that_is_cut_short(book):
+    book.end(ended("web1", State.FAILED, error="it failed"))
+    taken_up(book, "web1", "look", *CUT_SHORT)
+    for _ in range(2):
+        before = book.past().nodes["web1"]
+        assert (before.wave, before.converge.name, before.end.record.error) == (2, "converge", "it failed")
+        taken_up(book, "web1", "look", "see how its converge stands")
+
+
+def test_a_place_in_which_a_hook_comes_first_is_in_the_wave_that_is_told_later(book):
+    book.steps("web1", *CUT_SHORT, "look", PLACE, "drain", ("converge", CONVERGE))
+    assert book.past().nodes["web1"].wave == 2
+
+
+@pytest.mark.parametrize(("steps", "state"), [
+    (("look", PLACE, WAITING), State.SKIPPED), (("look", *CUT_SHORT), State.PENDING), (("look",), State.PATCHED),
+])
+def test_who_was_patched_and_turned_out_to_need_a_change_since_is_not_called_patched(book, steps, state):
+    book.end(patched("web1"))
+    taken_up(book, "web1", *steps)
+    past = book.past()
+    before = past.nodes["web1"]
+    assert before.holds == (state is State.PATCHED)
+    assert past.spare(node("web1"), "a stop").record.state is state
+    (gone,) = planned(book, []).left_out
+    assert gone.record.state is (State.PATCHED if before.holds else State.SKIPPED)
+    assert before.holds or gone.record.error.startswith(
+        "it is not on the Chef server any more; it ended patched before; it was cut short in "
+    )
+    (left_out,) = planned(book, [replace(node("web1"), address=None)]).left_out
+    assert left_out.record.state is (State.PATCHED if before.holds else State.UNREACHABLE)
+
+
+def test_who_failed_and_was_being_changed_since_did_not_end(book):
+    book.end(ended("web1", State.FAILED, error="it failed"))
+    taken_up(book, "web1", *CUT_SHORT)
+    record = book.past().spare(node("web1"), "a stop").record
+    assert (record.state, record.wave) == (State.PENDING, 2)
+    assert record.error == "cut short in converge, and not gone on with: a stop"
+
+
+def test_what_a_node_served_before_the_run_changed_it_is_known_after_its_end(book):
+    book.steps("web1", *CUT_SHORT)
+    book.end(ended("web1", State.FAILED, error="1 of 9 checks failed: nginx does not run"))
+    assert book.past().nodes["web1"].serves == SERVES
+    more = Served((25, 443), ("postfix",), ((25, "postfix"),))
+    taken_up(book, "web1", PLACE, ("converge", CONVERGE | (SERVES | more).detail))
+    assert book.past().nodes["web1"].serves == Served(
+        (443, 25), ("nginx", "postfix"), ((443, "nginx"), (25, "postfix"))
+    )
 
 
 def test_steps_from_before_its_end_do_not_count(book):
@@ -255,6 +318,7 @@ def test_every_node_of_the_run_stays_in_it(book):
         "the search does not find it any more, though it is on the Chef server, in the environment stag?ing; "
         "it was cut short in converge"
     )
+    assert (ends["moved"].address, ends["moved"].environment) == ("192.0.2.1", "production"), "as the run knew it"
     assert [each.name for each in made.asked] == ["web1"]
 
 
@@ -263,10 +327,10 @@ def test_who_was_cut_short_comes_first_and_who_failed_second(book):
     book.end(ended("b", State.ALREADY_PATCHED))
     book.end(ended("c", State.SKIPPED, error="not touched: a stop"))
     book.end(ended("d", State.FAILED))
-    book.steps("e", PLACE, ("see what it serves", {"wave": 1}), ("converge", CONVERGE))
+    book.steps("e", PLACE, ("see what it serves", {"wave": 2}), ("converge", CONVERGE))
     made = planned(book, [node(name) for name in "abcdef"])
     assert [each.name for each in made.asked] == ["e", "d", "a", "b", "c", "f"]
-    assert made.begun == Begun({"e": 1}, frozenset("a"), frozenset("b"))
+    assert made.begun == Begun({"e": 2}, frozenset("a"), frozenset("b"))
     told = list(resume.told(book.past(), made))
     assert told[0].startswith("resumes      run r1 of 2026-01-02T00:00:00.000Z, which was broken off")
     assert told[1].strip() == "1 cut short are gone on with, 2 that are in order verified, 3 are left, 1 of them new"
@@ -304,6 +368,11 @@ def test_a_run_that_came_to_nothing_leaves_the_journal_as_it_was(book):
     again.give_up()
     with History(book.path) as history:
         assert "settings" not in history.run("r1").about
+    elsewhere = Plan((replace(node("web2"), environment="staging"),), (), {})
+    again = entry.go_on(book.journal, book.past(), Settings(query="name:web*"), [], elsewhere, {})
+    book.finish(2)
+    assert book.past().environments == {"staging"}, "whose lock it takes now, and a resume gives back"
+    again.give_up()
     for flags in ({"report": "/r", "sudo": False}, {"report": None, "ssh_user": "ops"}):
         said = {name: value for name, value in flags.items() if value} | {"report": "/r"}
         again = entry.go_on(book.journal, book.past(), Settings(env="production", **said), [], made, flags)

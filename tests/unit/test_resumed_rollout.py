@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,6 +80,26 @@ def test_who_was_in_order_and_is_not_any_more_waits_for_a_place():
     assert Counter(wave for _, wave in way.changed) == {3: 20}
     assert way.order.count("n1") == 2
     assert going.exit_code == 0
+
+
+def test_who_was_patched_and_waits_for_a_place_is_not_called_patched_by_an_interruption():
+    nodes = fleet(20)
+    going = rollout.prepare(nodes)
+    for name in ("n1", "n2"):
+        going.outcomes[name] = outcome_of(nodes[int(name[1:]) - 1], 1, State.PATCHED)
+
+    async def interrupted(wave):
+        if wave.number:
+            raise asyncio.CancelledError
+
+    way = Ways(dict.fromkeys([each.name for each in nodes], State.PATCHED) | {"n2": False})
+    course = course_of(nodes, Begun({}, frozenset({"n1", "n2"}), frozenset()))
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(rollout.run(
+            going, nodes, way, concurrency=9, ended=lambda _: None, course=course, begin=interrupted
+        ))
+    states = {name: going.outcomes[name].record.state for name in ("n1", "n2", "n3")}
+    assert states == {"n1": State.PENDING, "n2": State.ALREADY_PATCHED, "n3": State.PENDING}
 
 
 def test_a_canary_that_failed_is_tried_again_alone():

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 from invoke import Config, Context
 
+from fleet import entry as entries
 from fleet import journal
 from fleet.chef import search
+from fleet.earlier import Earlier
 from fleet.journal import Journal, default_path
 from fleet.node import Node, State
 from fleet.plan import Plan
@@ -213,7 +216,9 @@ def test_an_interruption_leaves_a_report_and_says_who_was_under_way(state, tmp_p
     *troubles, last = err.decode().splitlines()
     assert last == "styptic: interrupted; what was already sent to a node may still be running there."
     assert ["another Styptic is writing" in trouble for trouble in troubles] == [True] * locked
-    assert out.decode().splitlines() == [
+    *said, how = out.decode().splitlines()
+    assert re.match("`invoke patch --resume --run ([0-9TZa-f-]+)` goes on with it, `invoke show --run \\1` has", how)
+    assert said == [
         "wave 1 of 2: a canary",
         "production: 2 of 2 nodes are not good (2 pending).",
         "  n1 (pending): interrupted on its way; see what it is at",
@@ -222,3 +227,22 @@ def test_an_interruption_leaves_a_report_and_says_who_was_under_way(state, tmp_p
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["exit_code"] == 130
     assert [node["state"] for node in report["nodes"]] == ["pending", "pending"]
+
+
+def test_who_turned_out_to_need_a_change_is_not_called_patched_before_it_is_looked_at(state, monkeypatch):
+    async def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rolling, "travel", interrupted)
+    nodes = tuple(Node(name, "production", "127.0.0.1", "debian", "12.5") for name in ("n1", "n2"))
+    made, said = Plan(nodes, (), {}), Settings(env="production")
+    with Journal(state) as journal:
+        entry = entries.begin(journal, said, "https://chef.example", [], made)
+        entry.earlier = {
+            node.name: Earlier(node.name, begun(node, 1, State.PATCHED), wanting=node.name == "n1") for node in nodes
+        }
+        with pytest.raises(KeyboardInterrupt):
+            rolling.roll(said, None, journal, "https://chef.example", [], made, None, entry=entry)
+        assert journal.database.execute("SELECT state FROM node ORDER BY name").fetchall() == [
+            ("pending",), ("patched",),
+        ]

@@ -3,14 +3,12 @@ tests/lab/test_detached.py breaks real ones.
 """
 
 import asyncio
-from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 
 from fleet import change, detached, standby
 from fleet.errors import LostError, NodeError, UnreachableError
-from fleet.journal import Journal
 from fleet.node import Node, State
 from fleet.patch import Patcher
 from fleet.rollout import Gate, begun
@@ -52,13 +50,6 @@ class Connections:
         if isinstance(said, Exception):
             raise said
         return Answer(0, f"styptic-converge 1 {said}\n".encode(), b"", False)
-
-
-@pytest.fixture
-def journal(tmp_path):
-    with Journal(tmp_path / "journal.db") as journal:
-        journal.begin("r1", {}, datetime.now(UTC))
-        yield journal
 
 
 @pytest.fixture(autouse=True)

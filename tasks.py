@@ -2,6 +2,7 @@
 
 from invoke import Collection
 
+from fleet.cli import settings_said_plainly
 from fleet.verbs import advisory, followup
 from fleet.verbs.assess import assess
 from fleet.verbs.check import check
@@ -18,6 +19,7 @@ from fleet.verbs.unlock import unlock
 from lab import suites
 from lab import verbs as lab
 
+settings_said_plainly()
 ns = Collection(
     render, push, nodes, inventory, check, assess, plan, patch, verify, status, history, show, report,
     exposure, unlock, lab.demo,

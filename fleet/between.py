@@ -47,6 +47,7 @@ class Between:
         later = wave.number > self.first
         if later and self.settings.pause:
             self.journal.step(self.run, None, "pause", seconds=self.settings.pause, wave=wave.number)
+            self.shown.wave(f"a pause of {self.settings.pause:g} s before {which}")
             await asyncio.sleep(self.settings.pause)
         if later and self.settings.confirm:
             self.journal.step(self.run, None, "confirm", wave=wave.number)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 
 from invoke import Task
+from invoke.util import yaml
 
 from fleet.text import clean
 from generator.errors import StypticError
@@ -59,6 +60,19 @@ def verb(*, help: Mapping[str, str], short: Mapping[str, str] | None = None, ite
     return decorate
 
 
+def settings_said_plainly() -> None:
+    """Have an invoke.yaml that is no YAML end in one sentence and 1: Invoke reads it before any verb begins."""
+    before = sys.excepthook
+
+    def hook(kind, error, trace) -> None:
+        if isinstance(error, yaml.YAMLError):
+            complain(f"the settings are no YAML, so nothing was begun: {error}.", 1)
+        else:
+            before(kind, error, trace)
+
+    sys.excepthook = hook
+
+
 def said_plainly(work: Callable[[], int | None]) -> int:
     """Run `work` and return its exit code; what can go wrong is one sentence on stderr, never a traceback."""
     # A node may be named in characters that this terminal's encoding lacks; that must not end anything.
@@ -85,7 +99,7 @@ def complain(sentence: str, code: int) -> int:
     """Print the sentence on stderr, free of what a node or a server may have smuggled in, and return `code`."""
     try:
         print("styptic:", clean(sentence, SENTENCE), file=sys.stderr, flush=True)
-    except BrokenPipeError:
+    except OSError:  # a closed pipe, or a terminal that hung up
         silence(sys.stderr)
     return code
 

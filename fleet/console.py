@@ -145,15 +145,16 @@ class Live(Lines):
         from rich.text import Text
 
         table = Table(expand=False, box=None)
-        for heading in ("node", "state", "seconds", ""):
+        for heading in ("node", "state", "seconds"):
             table.add_column(heading, overflow="ellipsis", no_wrap=True)
+        table.add_column("")  # the only one that may wrap, as rich has it, so the one that a narrow terminal cuts
         room = self.room
         at_work = list(self.at_work.items())[:room]
         for outcome in self.done[-(room - len(at_work)):] if room > len(at_work) else []:
             record = outcome.record
             table.add_row(
                 Text(clean(record.name, 40)), Text(record.state, COLOURS.get(record.state, "")),
-                Text(f"{record.seconds:.1f}"), Text(told(outcome)),
+                Text(f"{record.seconds:.1f}"), Text(told(outcome), no_wrap=True, overflow="ellipsis"),
             )
         for name, step in at_work:
             table.add_row(Text(clean(name, 40)), Text(step, "cyan"), Text(""), Text(""))

@@ -153,6 +153,8 @@ def load(flags: Mapping[str, object], configured: Mapping[str, object] | None = 
     if settings.full_run and settings.via == "shell":
         which = said("full_run")
         raise SettingsError(f"{which} converges a run list, which is chef-client's: leave it or --via shell out.")
+    if "reboot_timeout" in given and not settings.reboot:
+        raise SettingsError("--reboot-timeout is about --reboot, without which no node is rebooted: give both.")
     if settings.env and not ENVIRONMENT.fullmatch(settings.env):
         raise SettingsError(f"--env: {clean(settings.env)!r} is not the name of a Chef environment.")
     return settings

@@ -33,15 +33,20 @@ def settle() -> None:
     (RUN / "cookbooks").mkdir()
     with connect() as server:
         for name in ENVIRONMENTS:
-            server.post("/environments", {
-                "name": name, "description": "lab equipment", "json_class": "Chef::Environment",
-                "chef_type": "environment",
-            })
+            environment(server, name)
 
 
 def connect() -> ChefServer:
     """Return the lab's Chef server as its admin; a context manager."""
     return ChefServer(config.load(cwd=DIRECTORY, env={"KNIFE_HOME": str(DIRECTORY), "HOME": "/nonexistent"}))
+
+
+def environment(server: ChefServer, name: str) -> None:
+    """Make a Chef environment, unless there is one of that name."""
+    if name not in server.get("/environments"):
+        server.post("/environments", {
+            "name": name, "description": "lab equipment", "json_class": "Chef::Environment", "chef_type": "environment",
+        })
 
 
 def register(nodes: Iterable[LabNode], roots: dict[str, Path]) -> None:

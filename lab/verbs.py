@@ -132,7 +132,7 @@ def plug(context, node=None):
     "name": "Its name",
     "base": "light (sshd alone), web (and nginx), full (and every service of the data), legacy (Debian 7-like), rhel "
             "(CentOS 6-like) or managed (web, with what Ansible and Salt need); docs/lab.md tells of each",
-    "init": "systemd or sysv", "environment": "Its Chef environment",
+    "init": "systemd or sysv", "environment": "Its Chef environment; one that is not there is made",
 })
 def add(context, name=None, base="light", init="sysv", environment="production"):
     """
@@ -141,12 +141,16 @@ def add(context, name=None, base="light", init="sysv", environment="production")
     invoke lab.add --name web3 --base web --init systemd
     invoke lab.add --name centos1 --base rhel
     """
+    from lab import registry
     from lab.host import LabError
     from lab.lab import Lab
 
     if not name:
         raise LabError("say what to call the new node: --name web3, for instance.")
-    node = Lab.current().add(name, base=base, init=init, environment=environment)
+    lab = Lab.current()
+    with registry.connect() as server:
+        registry.environment(server, environment)
+    node = lab.add(name, base=base, init=init, environment=environment)
     print(f"{node.name} answers on {node.address}")
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fleet import live_seen
+from fleet.errors import NoNodesError
 from fleet.node import State
 from fleet.report.record import UNPROVEN, Outcome
 from fleet.text import clean
+from generator.shell import join
 
 if TYPE_CHECKING:
     from fleet.rollout import Rollout
@@ -75,11 +77,13 @@ def conclusion(rollout: "Rollout", whom: str) -> Iterator[str]:
     yield from needing_a_person(outcomes)
 
 
-def follow_up(outcomes: Collection[Outcome], advisories: Iterable) -> Iterator[str]:
+def follow_up(
+    outcomes: Collection[Outcome], advisories: Iterable, environment: str | None = None, query: str | None = None
+) -> Iterator[str]:
     """Yield what is left to do about what may have leaked before, if a node was patched: no package changes that. And
     what has to be known of nodes that are good.
 
-    An advisory has `id` and `follow_up`.
+    An advisory has `id` and `follow_up`. The environment, or else the query, is whom the run was about.
     """
     noted = Counter(outcome.record.note for outcome in outcomes if outcome.record.note)
     for note, count in noted.items():
@@ -89,7 +93,19 @@ def follow_up(outcomes: Collection[Outcome], advisories: Iterable) -> Iterator[s
         for advisory in leaked:
             yield f"{clean(advisory.id)} may have leaked before: {clean(advisory.follow_up, 600)}."
         if leaked:
-            yield "`invoke exposure` says which keys were within reach, `invoke followup.list` what else to change."
+            where = ["--env", environment] if environment else []
+            whom = where or (["--query", query] if query else [])
+            about = [word for advisory in leaked for word in ("--advisory", advisory.id)]
+            yield (
+                f"`{clean(join(['invoke', 'exposure', *whom, *about]), 600)}` says which keys were within reach, "
+                f"`{clean(join(['invoke', 'followup.list', *where, *about]), 600)}` what else to change."
+            )
+
+
+def going_on(run: str, verb: object, exit_code: int | None) -> Iterator[str]:
+    """Yield how to go on with a patch that ended: nothing where all is in order or nobody was asked."""
+    if verb == "patch" and exit_code not in (None, 0, NoNodesError.exit_code):
+        yield f"`invoke patch --resume --run {run}` goes on with it, `invoke show --run {run}` has each node's steps."
 
 
 @dataclass(frozen=True, slots=True)

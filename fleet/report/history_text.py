@@ -17,6 +17,8 @@ STAGES = {
     "unknown": "has no end yet: whether its process lives cannot be told from here",
 }
 BROKEN_OFF = "Go on with it by `invoke patch --resume{run}`: it looks first at those that were cut short."
+AGAIN = "It changed nothing: start it again."
+WAITS = {"pause": "{seconds} s before wave {wave}", "confirm": "for a yes at its terminal before wave {wave}"}
 HIDDEN = "record"  # a node's earlier end, which the step that takes it up again keeps for a resume
 
 
@@ -40,8 +42,13 @@ def heading(run: RunLine) -> Iterator[str]:
         yield f"cookbook     {_word(cookbook, 'name')} {_word(cookbook, 'version')}"
 
 
-def status(run: RunLine, at_work: Sequence[tuple[NodeLine, Step]], nodes: Sequence[NodeLine]) -> Iterator[str]:
-    """Yield how a run stands: its counts, who is at work and in what, who needs a person."""
+def status(
+    run: RunLine, at_work: Sequence[tuple[NodeLine, Step]], nodes: Sequence[NodeLine], last: Step | None = None
+) -> Iterator[str]:
+    """Yield how a run stands: its counts, who is at work and in what, who needs a person, how to go on.
+
+    `last` is the last step of the run as a whole.
+    """
     yield from heading(run)
     yield f"nodes        {counts(run, len(at_work))}"
     label = at_work_then(run)
@@ -50,11 +57,15 @@ def status(run: RunLine, at_work: Sequence[tuple[NodeLine, Step]], nodes: Sequen
         yield f"{'' if number else label:12} {clean(node.name, 100)}  {clean(step.name, 60)}, {_ago(step.at)}{wave}"
     if len(at_work) > AT_WORK:
         yield f"{'':12} and {len(at_work) - AT_WORK} more"
+    if last and last.name in WAITS and run.stage in ("running", "unknown"):
+        said = {name: _shown(last.detail.get(name)) for name in ("seconds", "wave")}
+        yield f"waits        {WAITS[last.name].format(**said)}, since {_ago(last.at)}"
     yield from conclusion.needing_a_person(
         node.outcome for node in nodes if node.state != State.PENDING or node.record.get("error")
     )
     if run.stage == "broken off":
-        yield BROKEN_OFF.format(run=f" --run {run.id}")
+        yield BROKEN_OFF.format(run=f" --run {run.id}") if run.about.get("verb") == "patch" else AGAIN
+    yield from conclusion.going_on(run.id, run.about.get("verb"), run.exit_code)
 
 
 def history(runs: Sequence[RunLine]) -> Iterator[str]:
@@ -116,7 +127,7 @@ def _shown(value: object) -> str:
     if isinstance(value, Mapping):
         value = [f"{name} {each}" for name, each in value.items()]
     if isinstance(value, (list, tuple)):
-        return clean(", ".join(map(str, value)), VALUE)
+        return clean(", ".join("none" if each is None else str(each) for each in value), VALUE)
     return clean({True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value), VALUE)
 
 

@@ -35,7 +35,7 @@ def as_bytes(run: Run) -> bytes:
         curve=drawn, charts=[chart.draw(drawn, width) for width in WIDTHS] if drawn else [],
         services=rows.services(run.outcomes), actions=rows.actions(run.outcomes), nodes=rows.rows(run.outcomes),
         certificates=certificates, safe=safe,
-        left=list(conclusion.follow_up(run.outcomes, map(rows.Described, run.described))),
+        left=list(conclusion.follow_up(run.outcomes, map(rows.Described, run.described), run.environment, run.query)),
         began=f"{run.started:%Y-%m-%d %H:%M} UTC", took=rows.took(run), finished=run.finished and utc(run.finished),
         advisories=[(each, link(each), _title(run, each)) for each in run.advisories],
         style=Markup(style), script=Markup(script), style_hash=digest(style), script_hash=digest(script),  # noqa: S704

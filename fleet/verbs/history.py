@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from fleet.cli import verb
+from fleet.text import clean
 from fleet.verbs import shared
 
 if TYPE_CHECKING:
@@ -23,13 +24,13 @@ def status(context, run=None, json=False):
     invoke status --run 20260102T030405Z-1a2b --json
 
     Reads the journal ($STYPTIC_STATE, or ~/.local/state/styptic/journal.db) without disturbing who writes it: the
-    counts, the nodes at work with the step each is in, those that need a person. A run that was killed is told from one
-    that goes on.
+    counts, the nodes at work with the step each is in, those that need a person, what is waited for between two waves,
+    and how to go on with what did not end well. A run that was killed is told from one that goes on.
     """
     shared.settings_of(context, {}, whom=False)
     with journal() as book:
         line = book.run(run)
-        at_work, nodes = book.at_work(line.id), book.nodes(line.id, steps=False)
+        at_work, nodes, last = book.at_work(line.id), book.nodes(line.id, steps=False), book.last(line.id)
     from fleet.report import history_text
 
     if json:
@@ -37,7 +38,7 @@ def status(context, run=None, json=False):
             {"name": node.name, "wave": node.wave, "step": step.name, "since": step.at} for node, step in at_work
         ]
         return print(jsons.dumps(run_as_dict(line) | {"at_work": working}, indent=2))
-    return say(history_text.status(line, at_work, nodes))
+    return say(history_text.status(line, at_work, nodes, last))
 
 
 @verb(help={"env": "Only the runs of this Chef environment", "limit": "At most this many, the latest first "
@@ -56,7 +57,7 @@ def history(context, env=None, limit=None, json=False):
 
     if json:
         return print(jsons.dumps([run_as_dict(line) for line in lines], indent=2))
-    return say(history_text.history(lines) if lines else ["The journal holds no such run."])
+    return say(history_text.history(lines) if lines else [none(settings.env)])
 
 
 @verb(help=RUN | {"node": "Only this node"} | JSON)
@@ -78,6 +79,13 @@ def show(context, run=None, node=None, json=False):
         told = {"steps": [step_as_dict(step) for step in steps], "nodes": [node_as_dict(each) for each in nodes]}
         return print(jsons.dumps(run_as_dict(line) | told, indent=2))
     return say(history_text.show(line, nodes, steps))
+
+
+def none(env: str | None) -> str:
+    """Return that there is no run, or none of an environment."""
+    from fleet.journal import default_path
+
+    return f"The journal {default_path()} holds no run{f' of {clean(env, 100)}' if env else ''} yet."
 
 
 def journal():

@@ -15,9 +15,11 @@ OWN = {
            "chef-server (their own chef-client's next run, without any SSH)",
     "keep": "With --via chef-server: leave the recipe in the run lists that it was put into",
     "poll": "With --via chef-server: seconds between two looks at what the nodes recorded (default 30)",
+    "timeout": "Seconds a node may take in all (default 1800; with --via chef-server 5400)",
     "full_run": "Converge the whole run list instead of recipe[openssl_patch] alone",
     "reboot": "Reboot nodes, within the waves, that nothing else mends: those that end reboot_required or stale",
-    "reboot_timeout": "Seconds a node may take until it is up again and serves what it served (default 600)",
+    "reboot_timeout": "With --reboot: seconds a node may take until it is up again and serves what it served "
+                      "(default 600)",
     "include_unknown": "Patch nodes too of which the advisories cannot say whether they are vulnerable",
     "accept_unpinned": "Upload although nodes that run the recipe unpinned will converge it by themselves",
     "run_lock_timeout": "Seconds to wait for a chef-client that already runs on a node (default 600)",

@@ -9,6 +9,7 @@ from fleet.text import clean
 from fleet.verbs import shared
 
 OWN = {
+    "via": "Plan for patch --via: chef (the default), shell or chef-server",
     "full_run": "Plan for whole run lists, as patch --full-run",
     "include_unknown": "Plan for nodes too of which the advisories cannot say whether they are vulnerable",
 }
@@ -17,7 +18,7 @@ OWN = {
 @verb(help=shared.WHOM | shared.WHICH | shared.WAVES | OWN, short=shared.short(shared.WHOM), iterable=["advisory"])
 def plan(context, env=None, query=None, advisory=None, latest=False, address_attribute=None, limit=None, profile=None,
          full_run=False, include_unknown=False, waves=None, max_failures=None, max_unreachable=None, spread_by=None,
-         max_per_group=None):
+         max_per_group=None, via=None):
     """
     Show what patch would do. Changes nothing: no file, no upload, no connection to a node.
 
@@ -31,7 +32,7 @@ def plan(context, env=None, query=None, advisory=None, latest=False, address_att
         "env": env, "query": query, "advisory": advisory, "latest": latest, "address_attribute": address_attribute,
         "limit": limit, "profile": profile, "full_run": full_run, "include_unknown": include_unknown,
         "waves": waves, "max_failures": max_failures, "max_unreachable": max_unreachable, "spread_by": spread_by,
-        "max_per_group": max_per_group,
+        "max_per_group": max_per_group, "via": via,
     })
     advisories = shared.advisories_of(settings)
     with shared.shop(settings) as shop:
@@ -42,8 +43,9 @@ def plan(context, env=None, query=None, advisory=None, latest=False, address_att
         made = planning.make(found, advisories, settings)
         for line in shared.heading(shop.server, settings, made, advisories):
             print(line)
-        for line in cookbook(shop, advisories, sorted(push.served(made.asked, settings))):
-            print(line)
+        if settings.via != "shell":
+            for line in cookbook(shop, advisories, sorted(push.served(made.asked, settings))):
+                print(line)
     for line in nodes(made, settings):
         print(line)
 

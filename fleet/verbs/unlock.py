@@ -34,10 +34,12 @@ def unlock(context, env=None, yes=False, profile=None):
     if settings.env in (None, EVERYWHERE):
         raise SettingsError("say which environment: --env NAME; each has a lock of its own.")
     from fleet.chef import lock
+    from fleet.chef.search import check_environment
 
     with shared.shop(settings) as shop:
         holder = lock.read(shop.server, settings.env)
         if holder is None:
+            check_environment(shop.server, settings.env)  # a name that was misspelt is not locked either
             print(f"{settings.env} is not locked.")
             return
         print(f"{settings.env} is locked by {holder.told}.")

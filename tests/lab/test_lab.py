@@ -197,6 +197,16 @@ def test_a_wrong_node_is_refused_by_name(lab, arguments, named):
     assert set(FLEET_NAMES) <= set(Lab.current().nodes)
 
 
+def test_a_nodes_environment_is_made_where_it_is_not_there():
+    with registry.connect() as chef:
+        for _ in range(2):
+            registry.environment(chef, "lab-made")
+        try:
+            search.check_environment(chef, "lab-made")
+        finally:
+            chef.delete("/environments/lab-made")
+
+
 def run_verb(*words):
     """Run a verb as a user does; return exit code, output and errors."""
     done = subprocess.run(

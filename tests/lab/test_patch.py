@@ -41,7 +41,7 @@ def test_every_node_is_patched_and_said_so_in_one_line(patched):
     assert [sum(line.startswith(f"{name}  patched  ") for line in lines) for name in PRODUCTION] == [1, 1, 1]
     assert lines[-3] == "production: 3 of 3 nodes are good and verified (3 patched)."
     assert lines[-2].startswith("CVE-2014-0160 may have leaked before: reissue keys and certificates")
-    assert lines[-1].startswith("`invoke exposure` says ")
+    assert lines[-1].startswith("`invoke exposure --env production --advisory CVE-2014-0160` says ")
 
 
 def test_each_had_a_stale_service_before_and_none_after(patched):

@@ -68,6 +68,9 @@ def test_plan_says_what_a_patch_would_do_and_changes_nothing(operator, watched):
     assert "\nwaves        1: a canary: verbs-1\n" in said
     assert "canary       verbs-1  " in said
     assert " vulnerable as of its last chef-client run: " in said
+    script = operator.run("plan", "--env", "verbs", "--via", "shell", *words, **settings).stdout
+    assert "converge     no: a shell script over SSH\n" in script
+    assert "\ncookbook " not in script, "none is pushed"
 
 
 @pytest.mark.usefixtures("untouched")

@@ -7,14 +7,12 @@ import os
 import pty
 import select
 import sys
-from datetime import UTC, datetime
 
 import pytest
 
 from fleet import between, console, rollout, waves
 from fleet.between import Between
 from fleet.errors import ServerUnreachableError, SettingsError
-from fleet.journal import Journal
 from fleet.node import Node, State
 from fleet.rollout import begun
 from fleet.settings import Settings
@@ -23,13 +21,6 @@ from fleet.waves import Wave
 NODES = [Node(f"n{number}", "production") for number in range(1, 41)]
 WAVES = FIRST, SECOND, _ = waves.cut(NODES, waves.DEFAULT)
 TITLE = "wave 2 of 3: until 10%, 4 of 40 nodes are changed"
-
-
-@pytest.fixture
-def journal(tmp_path):
-    with Journal(tmp_path / "journal.db") as journal:
-        journal.begin("r1", {}, datetime.now(UTC))
-        yield journal
 
 
 @pytest.fixture
@@ -86,6 +77,8 @@ def test_a_pause_comes_before_each_wave_but_the_first(journal, monkeypatch, caps
     assert asyncio.run(began(SECOND)) is None
     assert slept == [(600, ["wave", "pause"])]
     assert capsys.readouterr().out == ""
+    assert asyncio.run(before(journal, console.Lines(), pause=600)(SECOND)) is None
+    assert capsys.readouterr().out == f"a pause of 600 s before wave 2 of 3\n{TITLE}\n"
 
 
 async def asked(master, typed, began):

@@ -1,6 +1,7 @@
 """How verbs end: one sentence, an exit code, knife's short flags and no others."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,16 @@ def test_a_mistyped_flag_is_an_error(flags, capsys):
     assert code == 1
     assert out == ""
     assert err
+
+
+def test_settings_that_are_no_yaml_are_one_sentence(tmp_path):
+    broken = tmp_path / "invoke.yaml"
+    broken.write_text("styptic:\n\tsudo: true\n")
+    command = [sys.executable, "-m", "invoke", "--config", str(broken), "plan", "--env", "production"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(
+        rf'styptic: the settings are no YAML, .*character .\\t. .* in "{broken}", line 2, column 1\.\n', done.stderr)
 
 
 def test_a_returned_code_is_the_exit_code(capsys):
@@ -103,6 +114,13 @@ def test_a_closed_output_is_no_surprise():
     program = "from fleet import cli\nimport sys\nsys.stdout = None\nsys.exit(cli.said_plainly(lambda: print('x')))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_terminal_that_hung_up_hears_nothing_and_ends_nothing():
+    program = "from fleet import cli\nimport sys\nsys.exit(cli.complain('x', 7))"
+    with open("/dev/full", "wb") as full:  # which refuses every write, as such a terminal does
+        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stderr=full, check=False)
+    assert done.returncode == 7
 
 
 def test_a_closed_pipe_is_quiet():

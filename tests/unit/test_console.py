@@ -179,6 +179,21 @@ def test_a_table_with_every_node_stays_and_a_larger_one_goes(environment):
     assert stands == [True, False]
 
 
+@pytest.mark.parametrize("columns", [45, 60, 80])
+def test_a_narrow_terminal_cuts_what_was_done_not_who_and_how(environment, columns):
+    environment.setenv("COLUMNS", str(columns))
+    terminal = Terminal()
+    shown = console.for_stream(terminal.stream)
+    shown.begin(2)
+    shown.ended(ended("web1.example", packages_before={"libssl3": "1"}, packages_after={"libssl3": "2" * 200}))
+    shown.step("web2.example", "wait for chef-client")
+    shown.close()
+    lines = RICH.sub("", terminal.seen()).splitlines()
+    assert all(len(line) <= columns for line in lines)
+    assert any(re.match(r" web1.example +patched +1.2 ", line) for line in lines)
+    assert any(line.split() == ["web2.example", "wait", "for", "chef-client"] for line in lines)
+
+
 def test_a_hostile_node_moves_no_terminal(terminal):
     shown = console.for_stream(terminal.stream)
     shown.begin(3)

@@ -97,7 +97,16 @@ def test_what_may_have_leaked_is_told_where_a_node_was_patched():
     leaks, tight = SimpleNamespace(id="A-1", follow_up="reissue keys"), SimpleNamespace(id="A-2", follow_up=None)
     said, where = conclusion.follow_up([ended()], [leaks, tight])
     assert said == "A-1 may have leaked before: reissue keys."
-    assert "`invoke exposure`" in where
+    assert where.startswith("`invoke exposure --advisory A-1` says which keys")
+    for whom, asked, listed in (
+        (("a b", "name:x"), "--env 'a b'", "--env 'a b' "), ((None, "roles:web AND name:x"),
+        "--query 'roles:web AND name:x'", ""), (("*", None), "--env '*'", "--env '*' "),
+    ):
+        where = list(conclusion.follow_up([ended()], [leaks, tight], *whom))[1]
+        assert where == (
+            f"`invoke exposure {asked} --advisory A-1` says which keys were within reach, "
+            f"`invoke followup.list {listed}--advisory A-1` what else to change."
+        )
     assert list(conclusion.follow_up([ended()], [tight])) == []
     assert list(conclusion.follow_up([ended(state=State.ALREADY_PATCHED)], [leaks])) == []
 

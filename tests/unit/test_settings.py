@@ -101,6 +101,7 @@ def test_what_decides_whom_and_whether_is_said_each_time(name):
         ({"spread_by": ""}, "--spread-by wants a value, not ''."),
         ({"max_per_group": "0", "spread_by": "zone"}, "--max-per-group must be a whole number of at least 1, not '0'."),
         ({"max_per_group": "2"}, "--max-per-group is about groups: say with --spread-by which attribute makes them."),
+        ({"reboot_timeout": "60"}, "--reboot-timeout is about --reboot, without which no node is rebooted: give both."),
         ({"env": "a b"}, "--env: 'a b' is not the name of a Chef environment."),
         ({"env": "$(id)"}, "--env: '$(id)' is not the name of a Chef environment."),
         ({"env": "**"}, "--env: '**' is not the name of a Chef environment."),

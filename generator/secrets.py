@@ -1,15 +1,12 @@
 """Where services keep certificates and private keys: secrets.toml, checked and typed."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 
-from generator.errors import AdvisoryError
-from generator.table import Table
+from generator.table import Table, rows
 
 DATA = Path(__file__).with_name("secrets.toml")
 #: A word of a configuration; it becomes part of a sed program.
@@ -41,19 +38,7 @@ class Keeper:
 @cache
 def load(path: Path = DATA) -> Mapping[str, Keeper]:
     """Return name to Keeper. Raises AdvisoryError naming every mistake by file, key and reason."""
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise AdvisoryError(f"{path} cannot be read: {error}") from error
-    mistakes: list[str] = []
-    file = Table(tables, mistakes)
-    found = {name: _keeper(name, table) for name in tables if (table := file.table(name))}
-    for name in found:
-        if not WORD.fullmatch(name):
-            file.wrong(name, "is no name of a service")
-    if mistakes:
-        raise AdvisoryError("; ".join(f"{path}: {mistake}" for mistake in mistakes))
-    return MappingProxyType(found)
+    return rows(path, _keeper, WORD)
 
 
 def _keeper(name: str, table: Table) -> Keeper:

@@ -1,15 +1,12 @@
 """How each service gets rid of a replaced library: services.toml, checked and typed."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 
-from generator.errors import AdvisoryError
-from generator.table import ANYTHING, Table
+from generator.table import ANYTHING, Table, rows
 
 DATA = Path(__file__).with_name("services.toml")
 #: What a unit or init script may be called, systemd.unit(5).
@@ -86,16 +83,7 @@ class Service:
 @cache
 def load(path: Path = DATA) -> Mapping[str, Service]:
     """Return name to Service. Raises AdvisoryError naming every mistake by file, key and reason."""
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise AdvisoryError(f"{path} cannot be read: {error}") from error
-    mistakes: list[str] = []
-    file = Table(tables, mistakes)
-    found = {name: _service(name, table) for name in tables if (table := file.table(name))}
-    if mistakes:
-        raise AdvisoryError("; ".join(f"{path}: {mistake}" for mistake in mistakes))
-    return MappingProxyType(found)
+    return rows(path, _service)
 
 
 def _service(name: str, table: Table) -> Service:

@@ -1,7 +1,12 @@
 """A table of a TOML file whose values are checked as they are taken, every mistake written down by key and reason."""
 
 import re
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from generator.errors import AdvisoryError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_@-]{0,63}", re.ASCII)  # of a package, a service, a library
 ANYTHING = re.compile(r".+")
@@ -114,3 +119,23 @@ class Table:
         """Write down the keys that nobody asked for."""
         for key in sorted(set(self._data) - self._asked):
             self.wrong(f"{key!r:.60}"[1:-1], f"is no key here; the keys are {', '.join(sorted(self._asked))}")
+
+
+def rows(path: Path, row: Callable[[str, Table], object], word: re.Pattern = ANYTHING) -> Mapping:
+    """Return what `row(name, table)` makes of each table of a file, by its name, which has to match `word`.
+
+    Raises AdvisoryError naming every mistake by file, key and reason.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise AdvisoryError(f"{path} cannot be read: {error}") from error
+    mistakes: list[str] = []
+    file = Table(tables, mistakes)
+    found = {name: row(name, table) for name in tables if (table := file.table(name))}
+    for name in found:
+        if not word.fullmatch(name):
+            file.wrong(name, "is no name of a service")
+    if mistakes:
+        raise AdvisoryError("; ".join(f"{path}: {mistake}" for mistake in mistakes))
+    return MappingProxyType(found)

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import subprocess
 import sys
 import time
@@ -32,10 +33,13 @@ USE_CURRENT = os.environ.get("STYPTIC_LAB") == "current"
 RESTLESS = ("dentry-state", "file-nr", "inode-", "aio-nr", "random", "ns_last_pid", "pty/nr", "conntrack_count",
             "/conf/", "/neigh/", "/quota/syncs")
 
+#: What makes an advisory one by which memory leaked.
+LEAK = '\n[leaks]\nwhat = "memory"\nlibraries = ["libssl"]\nsource = "lab equipment"\n\n[[fixed]]'
+
 #: Markers of tests that are too long for every day, see `invoke --help test.services` and its siblings.
 ASKED_FOR = {
     "table": "a row of services.toml on every kind of node", "rhel": "wants a node of Red Hat's kind",
-    "packages": "a way in which an upgrade can go wrong", "cookbook": "the cookbook alone, run by run",
+    "packages": "a way in which an upgrade can go wrong", "cookbook": "the cookbook alone, and the stand-in",
     "faults": "a rollout with something broken", "load": "a rollout over hundreds of nodes",
     "exposure": "what leaked, on further nodes and by further runs",
     "targets": "the shell, Ansible and Salt targets on both kinds of node",
@@ -267,17 +271,70 @@ def uploads(operator):
         operator.chef.delete(f"/cookbooks/{COOKBOOK}/{version}")
 
 
+@pytest.fixture(scope="session")
+def pushed(lab, tmp_path_factory):
+    """Push the cookbook as it is now, once for all modules; return the cookbook_path it was rendered to, its version.
+    """
+    with registry.connect() as chef:
+        operator = Operator(lab, tmp_path_factory.mktemp("pushed"), chef)
+        before, home = operator.uploaded(), operator.settings("pushed")
+        advisories = ("--advisory", str(lab.advisory), "--advisory", "CVE-2014-0160")
+        done = operator.run("push", *advisories, "--accept-unpinned", KNIFE_HOME=home)
+        assert done.returncode == 0, done.stdout + done.stderr
+        version = done.stdout.split()[1].rstrip(":")
+    yield Path(home, "cookbooks"), version
+    if USE_CURRENT and version not in before:
+        with registry.connect() as chef:
+            chef.delete(f"/cookbooks/{COOKBOOK}/{version}")
+
+
 @pytest.fixture(scope="module")
-def environment(operator, uploads, request):
-    """Push the cookbook as it is now; return an environment, named as the module, whose nodes get it and no other."""
+def environment(operator, pushed, uploads, request):
+    """Return an environment, named as the module, whose nodes get the cookbook as it is now and no other.
+
+    The settings of that name have it in their cookbook_path.
+    """
     name = request.module.__name__.rpartition("test_")[2]
-    advisories = ("--advisory", str(operator.lab.advisory), "--advisory", "CVE-2014-0160")
-    done = operator.run("push", *advisories, "--accept-unpinned", KNIFE_HOME=operator.settings(name))
-    assert done.returncode == 0, done.stdout + done.stderr
-    version = done.stdout.split()[1].rstrip(":")
+    place, version = pushed
+    shutil.copytree(place, Path(operator.settings(name), "cookbooks"))
     operator.environment(name, **{COOKBOOK: f"= {version}"})
     yield name
     operator.chef.delete(f"/environments/{name}")
+
+
+@pytest.fixture(scope="module")
+def old_systemd(operator, environment):
+    """Have its nodes take their systemd for one older than the first whose logind may be restarted."""
+    old = {"openssl_patch": {"services": {"systemd-logind": {"systemd": 9999}}}}
+    there = operator.chef.get(f"/environments/{environment}")
+    operator.chef.put(f"/environments/{environment}", there | {"default_attributes": old})
+
+
+@pytest.fixture(scope="module")
+def rollouts(operator, environment):
+    """Return what patches the module's environment of two: a node that is in order and `victim`."""
+    from tests.lab import faults  # once its asserts are registered, see above
+
+    with faults.two(operator, environment) as them:
+        yield them
+
+
+@pytest.fixture
+def victim(rollouts):
+    """Return a new node of that environment, for a fault to be done to it."""
+    from tests.lab import faults
+
+    with faults.added(rollouts.operator, rollouts.environment.replace("_", "-"), rollouts.environment) as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def leaking(operator):
+    """Return LAB-CURRENT as an advisory by which memory leaked."""
+    text = operator.lab.advisory.read_text()
+    path = operator.home / "lab-leaks.toml"
+    path.write_text(text if "[leaks]" in text else text.replace("\n[[fixed]]", LEAK, 1))
+    return path
 
 
 @pytest.fixture(scope="module")

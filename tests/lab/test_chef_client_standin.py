@@ -1,6 +1,7 @@
 """The lab's stand-in for chef-client keeps to the rules of a Chef run that Styptic's cookbook leans on.
 
-These tests say what the stand-in does. They prove nothing about Chef.
+These tests say what the stand-in does. They prove nothing about Chef. `invoke test` runs one of a kind, and
+`invoke test.cookbook` all.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ from fleet.chef import config, cookbook, server
 NODE = "standin1"
 TRACE = "/var/tmp/standin-trace"
 LOCK = "/var/chef/cache/chef-client-running.pid"
+more = pytest.mark.cookbook
 
 
 @dataclass
@@ -201,6 +203,7 @@ def test_a_custom_resource_converges_its_own_before_the_recipe_goes_on_and_roots
     assert (done.returncode, trace) == (0, expected), done.stdout
 
 
+@more
 def test_a_custom_resource_is_updated_only_by_what_its_actions_change(client):
     recipe = f"standin 'x' do\n  action :rest\n{notify('told')}\nend\n" + block("told")
     assert client.run("-o", client.book("standin_rest", recipe, **SAYS))[1] == []
@@ -213,6 +216,7 @@ def test_a_custom_resource_is_updated_only_by_what_its_actions_change(client):
     assert "* ruby_block[told] action run" in done.stdout
 
 
+@more
 def test_a_property_is_validated(client):
     given = {
         "word 'loud'": 'Property word of standin[x] must be equal to one of: "said", "unsaid"! You passed "loud".',
@@ -226,6 +230,7 @@ def test_a_property_is_validated(client):
     assert [why for why in given.values() if why not in done.stdout] == []
 
 
+@more
 def test_a_failed_action_leaves_what_it_put_off_undone_and_the_runs_done(client):
     failing = RESOURCE.replace("  helped\n", "  raise 'on purpose'\n", 1)
     name = client.book("standin_broken", "standin 'x'\n", **{**SAYS, "resources": failing})
@@ -236,8 +241,11 @@ def test_a_failed_action_leaves_what_it_put_off_undone_and_the_runs_done(client)
 
 @pytest.mark.parametrize(("resource", "named"), [
     ("provides :standin\naction(:say) { }\n", "unified_mode true"),
-    ("provides :standin\nunified_mode true\nload_current_value { }\naction(:say) { }\n", "load_current_value"),
-    ("provides :standin\nunified_mode true\naction(:say) { some_helper(1) }\n", "some_helper"),
+    pytest.param(
+        "provides :standin\nunified_mode true\nload_current_value { }\naction(:say) { }\n", "load_current_value",
+        marks=more,
+    ),
+    pytest.param("provides :standin\nunified_mode true\naction(:say) { some_helper(1) }\n", "some_helper", marks=more),
 ])
 def test_a_custom_resource_stops_at_what_the_stand_in_does_not_know(client, resource, named):
     done, _ = client.run("-o", client.book("standin_unknown", "standin 'x'\n", resources=resource))
@@ -249,13 +257,16 @@ def test_a_custom_resource_stops_at_what_the_stand_in_does_not_know(client, reso
     ("recipe", "named"),
     [
         ("frobnicate 'x' do\nend\n", "frobnicate"),
-        ("some_helper(1)\n", "some_helper"),
-        ("file '/var/tmp/x' do\n  unheard_of true\nend\n", "unheard_of"),
-        ("service 'ssh' do\n  action :mask\nend\n", "mask"),
+        pytest.param("some_helper(1)\n", "some_helper", marks=more),
+        pytest.param("file '/var/tmp/x' do\n  unheard_of true\nend\n", "unheard_of", marks=more),
+        pytest.param("service 'ssh' do\n  action :mask\nend\n", "mask", marks=more),
         ("begin\n  Chef::DataBag.load('x')\nrescue StandardError\n  nil\nend\n", "Chef::DataBag"),
-        ("node.save\n", "node.save"),
-        ("Chef.event_handler { on(:moon_rise) { } }\n", "moon_rise"),
-        ("ruby_block 'x' do\n  block { unheard_of_helper }\n  ignore_failure true\nend\n", "unheard_of_helper"),
+        pytest.param("node.save\n", "node.save", marks=more),
+        pytest.param("Chef.event_handler { on(:moon_rise) { } }\n", "moon_rise", marks=more),
+        pytest.param(
+            "ruby_block 'x' do\n  block { unheard_of_helper }\n  ignore_failure true\nend\n", "unheard_of_helper",
+            marks=more,
+        ),
     ],
 )
 def test_stops_at_what_it_does_not_know_and_names_it(client, recipe, named):
@@ -286,6 +297,7 @@ def test_gives_up_at_once_when_another_run_holds_the_lock_and_no_waiting_is_want
     assert "No such file" in done.stdout
 
 
+@more
 def test_waits_for_the_lock_and_then_runs(client):
     name = client.book("standin_lock", block("ran", nothing=False))
     # The lock is let go once the client has said that it waits.
@@ -297,6 +309,7 @@ def test_waits_for_the_lock_and_then_runs(client):
     assert done.stdout.split() == ["0", "ran"]
 
 
+@more
 def test_a_spoilt_file_in_the_cache_is_fetched_again(client):
     name = client.book("standin_cache", block("ran", nothing=False))
     client.run("-o", f"recipe[{name}]")

@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from lab.witness import Witness
 
 NAME = "exposure-web"
-LEAK = '\n[leaks]\nwhat = "memory"\nlibraries = ["libssl"]\nsource = "lab equipment"\n\n[[fixed]]'
 SERVER = "server { listen %d ssl; ssl_certificate %s; ssl_certificate_key %s; root /var/www/html; }"
 PEM = Encoding.PEM, PrivateFormat.PKCS8
 
@@ -67,15 +66,6 @@ def secrets_of(keys):
 
 
 @pytest.fixture(scope="module")
-def advisory(operator):
-    """Return LAB-CURRENT as an advisory by which memory leaked."""
-    text = operator.lab.advisory.read_text()
-    path = operator.home / "lab-leaks.toml"
-    path.write_text(text if "[leaks]" in text else text.replace("\n[[fixed]]", LEAK, 1))
-    return path
-
-
-@pytest.fixture(scope="module")
 def keys():
     """Return the private keys that the node has."""
     names = ("old", "same", "new", "before", "pair", "shut")
@@ -99,7 +89,7 @@ def added(operator, environment):
 
 
 @pytest.fixture(scope="module")
-def node(operator, added, keys, advisory):
+def node(operator, added, keys, leaking):
     """Give the node certificates, patch it past us, prove it, and replace some of them."""
     week, nginx = timedelta(days=7), "/etc/nginx/tls"
     pair = certificate_of(keys["pair"], "pair.example", week) + pem_of(keys["pair"])
@@ -115,7 +105,7 @@ def node(operator, added, keys, advisory):
     put(added, {"/var/log/dpkg.log": "".join(log % tuple(line.split()) for line in said.splitlines())})
     added.sh("apt-get -qqy install openssl libssl3; for name in nginx ssh; do service $name restart; done")
     operator.indexed(NAME)
-    proven = operator.run("verify", "--query", f"name:{NAME}", "--advisory", str(advisory))
+    proven = operator.run("verify", "--query", f"name:{NAME}", "--advisory", str(leaking))
     assert proven.returncode == 0, proven.stdout + proven.stderr
     later = timedelta(seconds=-2)  # a certificate's times are whole seconds
     servers = [
@@ -131,18 +121,18 @@ def node(operator, added, keys, advisory):
     return added
 
 
-def asked(operator, advisory, *words, **environment):
+def asked(operator, leaking, *words, **environment):
     """Run `invoke exposure` on the node; return it, and what it says of the node and of each certificate, by path."""
-    done = operator.run("exposure", "--query", f"name:{NAME}", "--advisory", str(advisory), "--json", *words,
+    done = operator.run("exposure", "--query", f"name:{NAME}", "--advisory", str(leaking), "--json", *words,
                         **environment)
     found, = json.loads(done.stdout)["nodes"]
     return done, found, {item["path"]: item for item in found["certificates"]}
 
 
 @pytest.fixture(scope="module")
-def first(operator, node, advisory):
+def first(operator, node, leaking):
     """Ask once, with a directory of the user's and a report."""
-    return asked(operator, advisory, "--directory", "/srv/tls", "--report", str(operator.home / "leaked"))
+    return asked(operator, leaking, "--directory", "/srv/tls", "--report", str(operator.home / "leaked"))
 
 
 def test_each_certificate_is_what_it_is(first):
@@ -180,27 +170,27 @@ def test_no_key_leaves_the_node(operator, first, keys):
 
 
 @pytest.mark.exposure
-def test_a_key_that_an_earlier_run_saw_is_known_again(operator, node, first, keys, advisory):
+def test_a_key_that_an_earlier_run_saw_is_known_again(operator, node, first, keys, leaking):
     assert first[2]["/etc/haproxy/pair.pem"]["verdict"] == "exposed"
     later = timedelta(seconds=-2)
     put(node, {"/etc/haproxy/pair.pem": certificate_of(keys["pair"], "pair.example", later) + pem_of(keys["pair"])})
-    _, _, items = asked(operator, advisory)
+    _, _, items = asked(operator, leaking)
     assert items["/etc/haproxy/pair.pem"]["verdict"] == "reissued with the same key"
 
 
 @pytest.mark.exposure
-def test_the_recipes_own_result_is_a_proof_where_the_journal_has_none(operator, node, first, advisory):
+def test_the_recipes_own_result_is_a_proof_where_the_journal_has_none(operator, node, first, leaking):
     said = node.sh("dpkg-query -W -f '${Package} ${Version}\\n' openssl libssl3")
     result = {"status": "success", "stale_after": [], "unread": 0, "finished": datetime.now(UTC).isoformat(),
               "packages_after": dict(line.split() for line in said.splitlines())}
     put(node, {"/var/lib/openssl_patch/result.json": json.dumps(result)})
     elsewhere = {"STYPTIC_STATE": str(operator.home / "another.db")}
-    _, found, items = asked(operator, advisory, **elsewhere)
+    _, found, items = asked(operator, leaking, **elsewhere)
     assert found["window"]["until"]["by"] == "the recipe's result on the node"
     # Whatever was issued before that counts as exposed.
     assert items["/etc/nginx/tls/new.pem"]["verdict"] == "exposed"
     node.sh("rm /var/lib/openssl_patch/result.json")
-    done, found, items = asked(operator, advisory, **elsewhere)
+    done, found, items = asked(operator, leaking, **elsewhere)
     assert (done.returncode, found["window"]["state"], found["window"]["until"]) == (2, "unproven", None)
     assert items["/etc/nginx/tls/old.pem"]["verdict"] == "exposed"
     assert items["/etc/nginx/tls/new.pem"]["verdict"] == "unknown"

@@ -3,10 +3,9 @@
 `invoke test` runs two of them, `invoke test.faults` all.
 """
 
-import pytest
 
 from fleet.node import State
-from tests.lab.faults import CONFIGURE, RESUME, Fault, added, happens, sh, table, two, undocumented
+from tests.lab.faults import CONFIGURE, RESUME, Fault, happens, sh, table, undocumented
 
 VIA_CHEF, VIA_SHELL = ("--via", "chef"), ("--via", "shell")
 SHORT = (*VIA_SHELL, "--timeout", "12")
@@ -136,15 +135,3 @@ def test_node(fault, victim, rollouts):
 
 def test_each_has_its_row_in_the_document():
     assert undocumented(FAULTS) == []
-
-
-@pytest.fixture(scope="module")
-def rollouts(operator, environment):
-    with two(operator, environment) as them:
-        yield them
-
-
-@pytest.fixture
-def victim(rollouts):
-    with added(rollouts.operator, "faults-node", rollouts.environment) as node:
-        yield node

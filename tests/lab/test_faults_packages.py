@@ -3,10 +3,9 @@
 `invoke test` runs one of them, `invoke test.faults` all.
 """
 
-import pytest
 
 from fleet.node import State
-from tests.lab.faults import CONFIGURE, HOLD_LOCK, Fault, Victim, added, happens, sh, table, two, undocumented
+from tests.lab.faults import CONFIGURE, HOLD_LOCK, Fault, Victim, happens, sh, table, undocumented
 
 UPGRADE = "apt-get -qqy install libssl3 openssl </dev/null >/dev/null 2>&1 &"  # somebody's, before us
 # A mirror at whose address nobody answers.
@@ -87,15 +86,3 @@ def test_packages(fault, victim, rollouts):
 
 def test_each_has_its_row_in_the_document():
     assert undocumented(FAULTS) == []
-
-
-@pytest.fixture(scope="module")
-def rollouts(operator, environment):
-    with two(operator, environment) as them:
-        yield them
-
-
-@pytest.fixture
-def victim(rollouts):
-    with added(rollouts.operator, "faults-packages", rollouts.environment) as node:
-        yield node

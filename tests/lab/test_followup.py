@@ -11,7 +11,6 @@ from lab.host import ROOT
 from lab.witness import Witness
 
 NAME = "followup-1"
-LEAK = '\n[leaks]\nwhat = "memory"\nlibraries = ["libssl"]\nsource = "lab equipment"\n\n[[fixed]]'
 CLIENT = "/etc/chef/client.pem"
 # There is no knife without Chef's own packages. This one knows `knife client reregister NAME --file FILE`, and sends
 # what Chef's sends for it: a PUT with private_key, by version 0 of the API (lib/chef/api_client_v1.rb).
@@ -30,16 +29,7 @@ with ChefServer(config.load()) as server:
 
 
 @pytest.fixture(scope="module")
-def advisory(operator):
-    """Return LAB-CURRENT as an advisory by which memory leaked."""
-    text = operator.lab.advisory.read_text()
-    path = operator.home / "lab-leaks.toml"
-    path.write_text(text if "[leaks]" in text else text.replace("\n[[fixed]]", LEAK, 1))
-    return path
-
-
-@pytest.fixture(scope="module")
-def node(operator, advisory):
+def node(operator, leaking):
     """Make a node, patch it past us, prove it, and see what may have leaked on it."""
     operator.environment("followup")
     try:
@@ -48,7 +38,7 @@ def node(operator, advisory):
             there = Witness(operator.lab, NAME)
             operator.indexed(NAME)
             there.sh("apt-get -qqy install openssl libssl3; service ssh restart")
-            whom = ("--env", "followup", "--advisory", str(advisory))
+            whom = ("--env", "followup", "--advisory", str(leaking))
             proven = operator.run("verify", *whom, "--report", str(operator.home / "report"))
             assert proven.returncode == 0, proven.stdout + proven.stderr
             seen = operator.run("exposure", *whom)
@@ -61,9 +51,9 @@ def node(operator, advisory):
         operator.chef.delete("/environments/followup")
 
 
-def keys(operator, advisory):
+def keys(operator, leaking):
     """Return the exit code of `invoke followup.chef`, and what it says of each key, by kind."""
-    done = operator.run("followup.chef", "--env", "followup", "--advisory", str(advisory), "--json")
+    done = operator.run("followup.chef", "--env", "followup", "--advisory", str(leaking), "--json")
     assert done.stdout, done.stderr
     return done.returncode, {each["kind"]: each for each in json.loads(done.stdout)["keys"]}
 
@@ -73,8 +63,8 @@ def public(operator):
 
 
 @pytest.mark.exposure
-def test_a_nodes_key_is_replaced_by_what_is_printed(operator, node, advisory):
-    code, found = keys(operator, advisory)
+def test_a_nodes_key_is_replaced_by_what_is_printed(operator, node, leaking):
+    code, found = keys(operator, leaking)
     assert (code, found["client"]["verdict"], found["client"]["name"]) == (2, "older than the patch", NAME)
     assert found["validator"]["commands"] == ["knife client delete chef-validator --delete-validators"]
     assert found["operator"]["name"] == "admin"
@@ -92,12 +82,12 @@ def test_a_nodes_key_is_replaced_by_what_is_printed(operator, node, advisory):
     assert node.sh("ls /etc/chef; stat -c %a /etc/chef/client.pem").split() == ["client.pem", "client.rb", "600"]
     assert [path.name for path in place.iterdir()] == ["bin"]
     node.sh("chef-client --why-run")  # which authenticates with it
-    _, found = keys(operator, advisory)
+    _, found = keys(operator, leaking)
     assert (found["client"]["verdict"], found["client"]["commands"]) == ("newer than the patch", [])
 
 
-def test_the_list_is_crossed_off_and_the_report_says_so(operator, node, advisory):
-    whom = ("--env", "followup", "--advisory", str(advisory))
+def test_the_list_is_crossed_off_and_the_report_says_so(operator, node, leaking):
+    whom = ("--env", "followup", "--advisory", str(leaking))
     done = operator.run("followup.done", *whom, "--item", "chef-keys", "--note", "OPS-8")
     assert done.returncode == 0, done.stderr
     listed = operator.run("followup.list", *whom)

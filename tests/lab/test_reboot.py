@@ -4,27 +4,11 @@ import subprocess
 
 import pytest
 
-from fleet.push import COOKBOOK
 from lab.host import RUN
 
-# As if this systemd were older than the first one whose logind may be restarted.
-OLD = {"openssl_patch": {"services": {"systemd-logind": {"systemd": 9999}}}}
+pytestmark = [pytest.mark.table, pytest.mark.usefixtures("old_systemd")]
 
 
-@pytest.fixture(scope="module")
-def environment(operator, uploads):
-    """Push the cookbook; return an environment whose nodes get it, and take their systemd for an old one."""
-    advisories = ("--advisory", str(operator.lab.advisory), "--advisory", "CVE-2014-0160")
-    done = operator.run("push", *advisories, "--accept-unpinned", KNIFE_HOME=operator.settings("reboot"))
-    assert done.returncode == 0, done.stdout + done.stderr
-    operator.environment("reboot", **{COOKBOOK: f"= {done.stdout.split()[1].rstrip(':')}"})
-    there = operator.chef.get("/environments/reboot")
-    operator.chef.put("/environments/reboot", there | {"default_attributes": OLD})
-    yield "reboot"
-    operator.chef.delete("/environments/reboot")
-
-
-@pytest.mark.table
 def test_a_systemd_too_old_for_its_logind_to_be_restarted_owes_a_reboot(operator, added):
     with added("reboot-logind", "web", "systemd") as node:
         operator.indexed("reboot-logind")
@@ -38,7 +22,6 @@ def test_a_systemd_too_old_for_its_logind_to_be_restarted_owes_a_reboot(operator
         assert set(node.stale()) == {"systemd-logind"}
 
 
-@pytest.mark.table
 def test_a_login_from_before_the_upgrade_is_listed_and_fails_its_node_if_told_to(operator, added):
     with added("reboot-login", "light", "sysv") as node:
         operator.indexed("reboot-login")

@@ -23,7 +23,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from fleet.chef.config import ChefConfig
+from fleet.chef.server import ChefServer
+from fleet.journal import Journal
 from fleet.ssh import Connections, SshSettings
+from tests.chef_nodes import ChefNodes
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -32,6 +36,15 @@ def umask():
     before = os.umask(0o022)
     yield
     os.umask(before)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def authorities():
+    """Trust no authority but those that a test names: this machine's are not the tests', and take 40 ms to be read."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("SSL_CERT_FILE", os.devnull)
+        patched.setenv("SSL_CERT_DIR", os.devnull)
+        yield
 
 
 @dataclass(frozen=True)
@@ -118,9 +131,40 @@ def serve():
 
 @pytest.fixture(scope="session")
 def pem() -> str:
-    """Return an RSA key as PEM."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    """Return an RSA key as PEM; a short one, because one of 2048 bits is checked for 40 ms each time it is loaded."""
+    return rsa_pem(1024)
+
+
+@pytest.fixture(scope="session")
+def long_pem() -> str:
+    """Return an RSA key of a Chef key's usual length as PEM: the older protocols encrypt more than `pem` could."""
+    return rsa_pem(2048)
+
+
+def rsa_pem(bits: int) -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+@pytest.fixture
+def journal(tmp_path):
+    """Return a new journal in which the run r1 has begun."""
+    with Journal(tmp_path / "journal.db") as journal:
+        journal.begin("r1", {}, datetime.now(UTC))
+        yield journal
+
+
+@pytest.fixture
+def there(answer):
+    """Return what a Chef server holds of its nodes: none yet."""
+    return ChefNodes(answer)
+
+
+@pytest.fixture
+def chef(serve, there, pem):
+    """Return a connection to that server."""
+    with ChefServer(ChefConfig(serve(there).url, "ops", pem), pause=lambda _: None) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -254,9 +254,9 @@ def test_a_clock_that_is_off_is_named_and_no_other_protocol_tried(serve, answer,
 
 
 @pytest.mark.parametrize("date", [{}, {"Date": "yesterday"}, {"Date": "Fri, 02 Jan 2026 03:04:05"}])
-def test_a_wrong_key_is_refused_after_each_protocol_once(serve, answer, connect, date):
+def test_a_wrong_key_is_refused_after_each_protocol_once(serve, answer, connect, long_pem, date):
     server = serve(answer(401, b'{"error":["Invalid signature for user or client \'ada\'"]}', {**DATE, **date}))
-    chef = connect(server.url)
+    chef = connect(server.url, key=long_pem)
     for _ in range(2):
         with pytest.raises(AuthenticationError) as refused:
             chef.get("/nodes")
@@ -266,9 +266,9 @@ def test_a_wrong_key_is_refused_after_each_protocol_once(serve, answer, connect,
 
 
 @pytest.mark.parametrize("known", ["1.1", "1.0"])
-def test_an_older_protocol_is_found_and_remembered(serve, answer, connect, known):
+def test_an_older_protocol_is_found_and_remembered(serve, answer, connect, long_pem, known):
     server = serve(lambda request: answer(headers=DATE) if protocol_of(request) == known else answer(401, b"{}", DATE))
-    chef = connect(server.url)
+    chef = connect(server.url, key=long_pem)
     chef.post("/sandboxes", {})
     asked = len(server.requests)
     chef.get("/nodes")

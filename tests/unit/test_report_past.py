@@ -11,14 +11,13 @@ from types import SimpleNamespace
 import pytest
 from invoke import Config, Context
 
+from fleet.earlier import Earlier
 from fleet.errors import SettingsError
 from fleet.history import History
 from fleet.journal import Journal
 from fleet.node import State
-from fleet.patch import Patcher
 from fleet.report import formats, past
 from fleet.report.record import Check, Outcome, outcome_as_dict
-from fleet.settings import Settings
 from fleet.verbs.report import report
 from lab import example
 
@@ -65,7 +64,7 @@ def test_the_checks_of_a_node_are_kept_with_its_end(path):
     outcome = Outcome(RUN.outcomes[0].record, checks, "restart it")
     with Journal(path) as book:
         book.begin("r1", {"verb": "patch"}, RUN.started)
-        Patcher(None, book, "r1", Settings(), [], None, lambda *_: None).write(outcome, time.monotonic())
+        Earlier().write_end(book, "r1", outcome, time.monotonic())
     with History(path) as history:
         (line,) = history.nodes("r1")
     assert (line.outcome.checks, line.outcome.todo) == (checks, "restart it")

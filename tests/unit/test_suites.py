@@ -15,7 +15,8 @@ FAILS = "def test_bad():\n    assert not 'broken on purpose'\n"
         (PASSES, FAILS, ("-k", "good"), 0), (PASSES, PASSES, ("-k", "nothing"), 1),
     ],
 )
-def test_what_failed_in_either_fails_both(tmp_path, capfdbinary, lab, unit, words, code):
+def test_what_failed_in_either_fails_both(tmp_path, capfdbinary, monkeypatch, lab, unit, words, code):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # no plugin has a part in it, and each takes time
     for name, text in (("lab", lab), ("unit", unit)):
         (tmp_path / name).mkdir()
         (tmp_path / name / f"test_{name}.py").write_text(text)

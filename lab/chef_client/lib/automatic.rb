@@ -1,4 +1,4 @@
-# Automatic attributes: Debian's ohai, without the plugins that ask clouds, compilers and hypervisors.
+# Automatic attributes: Debian's ohai, without the plugins that ask clouds, compilers, hypervisors and disks.
 
 require "ohai"
 require_relative "config"
@@ -10,6 +10,7 @@ class Chef
       Azure C Cloud CloudV2 DigitalOcean Docker EC2 Elixir Erlang Eucalyptus Fips GCE Go Groovy Haskell Java Joyent Linode
       Libvirt Lua Mono Nodejs Openstack PHP Perl Powershell Python Rackspace Rust Scala Scaleway ScSi Shard Softlayer Sysconf
       VMware VirtualBox Hostnamectl SSHHostKey Passwd PS Livepatch MDADM DMI Grub2 LSPCI Sessions Tc
+      BlockDevice Filesystem Ruby SystemdPaths Zpools
     }.freeze
 
     # Returns what ohai says of this machine.

@@ -34,6 +34,7 @@ class Node:
     reported any package at all. `ohai_time` is when the node last reported, in seconds since the epoch, None when it
     never did. `group` is its value of the attribute that `--spread-by` names. With `--host-keys chef`, `host_keys` are
     the host keys of its sshd as ohai has them, Ohai's name to text, and `rivals` the nodes with the same address.
+    One that is `unindexed` is in the server's list of its environment and not in its search: the rest is not known.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Node:
     group: str | None = None
     host_keys: Mapping[str, str] = field(default_factory=dict)
     rivals: tuple[str, ...] = ()
+    unindexed: bool = False
 
 
 @dataclass(slots=True)

@@ -96,6 +96,11 @@ def end_without_asking(
     """
     from generator import platforms, versions
 
+    if node.unindexed:
+        error = "the Chef server lists it in this environment, and its search does not find it"
+        outcome = begun(node, state=State.UNKNOWN, error=error)
+        outcome.todo = "run chef-client on it once, or have the index made anew (chef-server-ctl reindex)"
+        return outcome
     described = clean(f"{node.platform} {node.release or ''}".strip())
     if node.platform and not platforms.patched(node.platform):
         return begun(node, state=State.SKIPPED, error=f"{described} is not a platform the cookbook patches")

@@ -56,6 +56,8 @@ class Key:
 
     def _load(self, pem: bytes) -> None:
         self.public = b"PRIVATE KEY" not in pem
+        if b"BEGIN OPENSSH PRIVATE KEY" in pem:  # which Chef's own tools do not read either
+            raise SSLError("this key is in OpenSSH's own form; make a copy of it PEM (ssh-keygen -p -m PEM -f COPY)")
         try:
             key = load_pem_public_key(pem) if self.public else load_pem_private_key(pem, password=None)
         except TypeError as error:  # cryptography's word for "a password is wanted"

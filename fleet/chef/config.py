@@ -69,7 +69,7 @@ def load(profile: str | None = None, *, cwd: Path | None = None, env: Mapping[st
     url = str(settings.get("chef_server_url") or "").strip()
     if not url:
         _no_server(sources, credentials, candidates)
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+    if not _is_url(url):
         raise SettingsError(f"chef_server_url is {url!r} in {_names(sources)}: it must be an http:// or https:// URL")
     name = str(settings.get("node_name") or _user())
     if not (name.isascii() and name.isprintable()):  # it travels in a header
@@ -91,6 +91,14 @@ def load(profile: str | None = None, *, cwd: Path | None = None, env: Mapping[st
         profile=profile,
         key_file=key_file,
     )
+
+
+def _is_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # [::1 without its end, or a port that is none
+        return False
 
 
 def _home(env: Mapping[str, str]) -> Path:

@@ -26,8 +26,23 @@ class StypticSettings
     @settings[:knife]
   end
 
-  def method_missing(name, *values)
-    if name.to_s.end_with?("=")
+  # What Mixlib::Config does beside settings, as it does it: lib/mixlib/config.rb.
+  def from_file(path)
+    instance_eval(File.read(path, encoding: "UTF-8"), path, 1)
+  end
+
+  def configure
+    yield self
+  end
+
+  def merge!(settings)
+    settings.each { |name, value| self[name] = value }
+  end
+
+  def method_missing(name, *values, &block)
+    if block || name.end_with?("?", "!") || %i[from_json from_toml from_yaml restore].include?(name)
+      raise NoMethodError, "#{name} is no setting, and what it does is not known here"
+    elsif name.to_s.end_with?("=")
       @settings[name[0..-2].to_sym] = values.first
     elsif values.empty?
       @settings[name]
@@ -73,7 +88,7 @@ begin
     CONFIG.instance_eval(File.read(path, encoding: "UTF-8"), path, 1)
   end
   request["files"].each(&load_file)
-  config_d = settings[:config_d_dir] || (settings[:config_dir] && File.join(settings[:config_dir], "config.d"))
+  config_d = settings[:config_d_dir]&.to_s || (settings[:config_dir] && File.join(settings[:config_dir], "config.d"))
   names = config_d && File.directory?(config_d) ? Dir.children(config_d).sort : []
   names.select! { |name| name.end_with?(".rb") && !name.start_with?(".") }
   found = names.map { |name| File.join(config_d, name) }.select { |path| File.file?(path) }

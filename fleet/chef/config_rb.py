@@ -46,7 +46,7 @@ def evaluate(
 
 def _config_d(settings: Mapping, directory: Path, cwd: Path) -> list[Path]:
     """The files of config.d, as chef-config's Mixin::DotD lists them; config_eval.rb does the same."""
-    place = cwd / (settings.get("config_d_dir") or directory / "config.d")
+    place = cwd / str(settings.get("config_d_dir") or directory / "config.d")
     return sorted(file for file in place.glob("*.rb") if file.is_file() and not file.name.startswith("."))
 
 

@@ -132,10 +132,12 @@ def release(server, holder: Holder) -> bool:
 def held(server, holders: Sequence[Holder], tell: Callable[[str], None]) -> Iterator[Callable[[], str | None]]:
     """Hold these locks, all or none, until the block has ended, however it ends. Gives what says `lost` of them.
 
-    `tell` hears in a sentence of a lock that could not be given back, or was no longer ours. Raises as `take`.
+    `tell` hears in a sentence of a lock that could not be given back, was no longer ours, or may yet come about,
+    because nobody waited for the server's answer. Raises as `take`.
     """
     tried: list[Holder] = []
     taken: set[str] = set()
+    unanswered: set[str] = set()
     try:
         for holder in holders:
             tried.append(holder)  # before it is taken: an interruption may come right after
@@ -143,6 +145,9 @@ def held(server, holders: Sequence[Holder], tell: Callable[[str], None]) -> Iter
                 take(server, holder)
             except LockError:  # which says that it is not ours
                 tried.pop()
+                raise
+            except (KeyboardInterrupt, ServerUnreachableError):
+                unanswered.add(holder.environment)
                 raise
             taken.add(holder.environment)
         yield lambda: lost(server, holders)
@@ -161,6 +166,8 @@ def held(server, holders: Sequence[Holder], tell: Callable[[str], None]) -> Iter
                 raise
             if holder.environment in taken and not ours:
                 tell(f"the lock on {whom} was broken while this run held it: see that nobody patched it meanwhile.")
+            if holder.environment in unanswered and not ours:
+                tell(f"the server may yet make the lock on {whom} that it was asked for: `{unlocking(whom)}` says.")
 
 
 def _taken(server, holder: Holder) -> Holder | None:

@@ -30,7 +30,8 @@ def _error(response, method, path, client, url, now) -> ChefServerError:
     if status == 403:
         return ChefServerError(f"{url} does not allow {client!r} to {asked}: {words}")
     if status == 404:
-        return NotFoundError(f"{url} has nothing at {asked}: {words}")
+        advice = "; every Chef server has that: check chef_server_url, which ends in /organizations/NAME on most"
+        return NotFoundError(f"{url} has nothing at {asked}: {words}{advice if path == '/environments' else ''}")
     if status == 409:
         return ConflictError(f"{url} refuses {asked}: {words}")
     if status == 413:

@@ -14,24 +14,26 @@ from dataclasses import dataclass, field
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r]+|\#[^\n]*|\\\n)|(?P<newline>\n|;)
     |(?P<string>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
-    |(?P<words>%w(?:\([^)]*\)|\[[^\]]*\]|\{[^}]*\}))
-    |(?P<number>-?\d[\d_]*(?:\.\d+)?)
+    |(?P<words>%w(?:\([^)\\]*\)|\[[^\]\\]*\]|\{[^}\\]*\}))
+    |(?P<number>-?(?:0|[1-9](?:_?\d){0,30})(?:\.\d{1,30})?)
     |(?P<label>[A-Za-z_]\w*:(?!:))(?=[ \t\r\n])
     |(?P<symbol>:(?:[A-Za-z_]\w*[?!]?|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'))
     |(?P<name>[A-Za-z_]\w*(?:(?:::|\.)[A-Za-z_]\w*[?!]?)*[?!]?)
     |(?P<mark>=>|\|\||[\[\](){},=+])""",
     re.VERBOSE | re.DOTALL,
 )
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "e": "\x1b", "s": " "}
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "e": "\x1b", "s": " ", "\n": ""}
 _CONSTANTS = {"true": True, "false": False, "nil": None, "STDOUT": "STDOUT", "STDERR": "STDERR"}
 
 
-# Names that begin a statement and decide about others, or run code that is not in this file.
+# Names that begin a statement and decide about others, or run code that is not in this file; the last of them are
+# Mixlib::Config's own, which set more than one thing.
 _PROGRAM = frozenset({
     "if", "unless", "else", "elsif", "while", "until", "for", "case", "when", "begin", "rescue", "ensure", "end", "def",
     "class", "module", "do", "return", "next", "break", "alias", "undef", "yield", "loop", "raise", "fail", "exit",
     "abort", "load", "require", "require_relative", "autoload", "eval", "instance_eval", "send", "public_send",
-    "system", "exec", "spawn", "fork", "proc", "lambda", "__END__",
+    "system", "exec", "spawn", "fork", "proc", "lambda", "__END__", "from_file", "from_json", "from_toml", "from_yaml",
+    "restore",
 })
 
 
@@ -100,9 +102,11 @@ class _Reader:
         self.skip_lines()
         while self.token[0] != "end":
             kind, name, line = self.take()
-            if kind != "name" or name in _PROGRAM:
+            if kind != "name" or name in _PROGRAM or name[-1] in "?!":
                 self.fail(line)
             if self.token[1] == "=":
+                if not name.isidentifier():  # Chef::Config.node_name = 'x' is a call, and no variable
+                    self.fail(line)
                 self.take()
                 self.variables[name] = self.value()
             elif self.token[0] == "index":  # name[, where name [ would begin a list
@@ -206,11 +210,13 @@ class _Reader:
         if name == "ENV":
             self.take("[")
             variable = self.value()
+            if not isinstance(variable, str):
+                self.fail(line)
             self.take("]")
             return self.env.get(variable)
         if name == "Dir.home":
             return self.env.get("HOME", "")
-        functions = {"File.dirname": os.path.dirname, "File.join": self.joined, "File.expand_path": self.expanded}
+        functions = {"File.dirname": self.parent, "File.join": self.joined, "File.expand_path": self.expanded}
         if name not in functions or self.token[1] != "(":
             self.fail(line)
         arguments = self.arguments()
@@ -221,12 +227,20 @@ class _Reader:
         except TypeError:
             return self.fail(line)
 
+    def parent(self, path: str) -> str:
+        return os.path.dirname(path.rstrip("/")) or ("/" if path.startswith("/") else ".")
+
     def joined(self, *parts: str) -> str:
-        return re.sub("/+", "/", "/".join(parts))
+        whole = "".join(parts[:1])
+        for part in parts[1:]:  # slashes are made one where two parts meet, and nowhere else: https://...
+            whole = whole.rstrip("/") + part if part.startswith("/") else f"{whole.removesuffix('/')}/{part}"
+        return whole
 
     def expanded(self, path: str, start: str = "") -> str:
         if path == "~" or path.startswith("~/"):
             path = self.env.get("HOME", "") + path[1:]
+        elif path.startswith("~"):
+            raise TypeError(f"{path} is in somebody else's home")
         return os.path.abspath(os.path.join(self.expanded(start) if start else "", path))
 
     def string(self, text: str, line: int) -> str:
@@ -236,6 +250,8 @@ class _Reader:
 
         def part(found: re.Match) -> str:
             if found["code"] is None:
+                if found["escape"] is None:
+                    self.fail(line)
                 if found["escape"].isalnum() and found["escape"] not in _ESCAPES:
                     self.fail(line)
                 return _ESCAPES.get(found["escape"], found["escape"])
@@ -245,11 +261,12 @@ class _Reader:
                 value = reader.value()
             except SubsetError:
                 self.fail(line)
-            if reader.token[0] != "newline":
+            if reader.token[0] != "newline" or isinstance(value, bool) or not isinstance(value, (str, int, type(None))):
                 self.fail(line)
             return "" if value is None else str(value)
 
-        return re.sub(r"\\(?P<escape>.)|#\{(?P<code>[^}]*)\}", part, inner, flags=re.DOTALL)
+        # The last are global and instance variables, and code with a brace in it.
+        return re.sub(r"\\(?P<escape>.)|#\{(?P<code>[^}]*)\}|#[{$@]", part, inner, flags=re.DOTALL)
 
 
 def read(text: str, path: str = "", env: Mapping[str, str] | None = None, known: Mapping | None = None) -> list[Call]:
@@ -261,4 +278,7 @@ def read(text: str, path: str = "", env: Mapping[str, str] | None = None, known:
     """
     reader = _Reader(text, path, env or {}, variables=dict(known or {}))
     reader.scan()
-    return reader.statements()
+    try:
+        return reader.statements()
+    except RecursionError:
+        return reader.fail(reader.token[2])

@@ -61,7 +61,8 @@ def partial(server, index: str, query: str, keys: Mapping[str, Sequence[str]]) -
     """Return one dictionary a match: at least `keys` (name to the path of an attribute), None where one is absent.
 
     Every object comes once. goiardi orders no pages among each other, so it is asked for a single one; a Chef Infra
-    Server is paged by 1000, advancing by what was asked for, because deleted objects shorten a page. Raises
+    Server is paged by 1000, advancing by what was asked for, because deleted objects shorten a page, and going back by
+    as many as left the index between two pages, because what comes behind them moved up. Raises
     IncompleteSearchError, with the rows there are, when the server's total is its cap or a page before the last is
     empty; ChefServerError for a query that the server cannot read, and an answer that is none.
     """
@@ -71,7 +72,7 @@ def partial(server, index: str, query: str, keys: Mapping[str, Sequence[str]]) -
     found: dict[str, dict] = {}
     start, total, empty = 0, 1, False
     while start < total and not empty:
-        asked = f"q={quote(query, safe='')}&rows={rows_asked}&start={start}"
+        counted, asked = total, f"q={quote(query, safe='')}&rows={rows_asked}&start={start}"
         page = server.post(f"/search/{quote(index, safe='')}?{asked}", body)
         with reading(server, f"the search for {clean(query)!r}"):
             total, empty = int(page["total"]), not page["rows"]
@@ -82,6 +83,9 @@ def partial(server, index: str, query: str, keys: Mapping[str, Sequence[str]]) -
                     found.setdefault(row["url"], data if whole else {name: data.get(name) for name in keys})
         if total > MOST:
             raise ChefServerError(f"{server.url} counts {total} matches of {clean(query)!r}: narrow the query")
+        if start and total < counted:
+            start, empty = max(0, start - (counted - total)), False
+            continue
         start += rows_asked
         if total == CAP and start >= CAP:
             break
@@ -124,7 +128,7 @@ def find_nodes(
     epoch:version-release; `group_attribute` is a dotted path too, whose value is Node.group; with `host_keys` the keys
     that ohai has of sshd are asked for too, and nodes with one address know of each other. Raises NotFoundError for an
     unknown environment, naming those there are, SettingsError for a name that cannot be one. Nodes the index has missed
-    are named in a warning.
+    are named in a warning, and are returned as Node.unindexed.
     """
     environment = None if environment == "*" else environment
     if environment is not None:
@@ -156,6 +160,8 @@ def find_nodes(
         with reading(server, f"GET {path}"):
             missing = sorted(listed.result().keys() - nodes.keys())
         _compare(server, environment, len(nodes), missing, incomplete)
+        unseen = (Node(name, environment, unindexed=True) for each in missing if (name := _text(each, None)))
+        nodes |= {node.name: node for node in unseen}
     ordered = [nodes[name] for name in sorted(nodes)]
     return rivals.named(ordered) if host_keys else ordered
 
@@ -190,7 +196,7 @@ def _compare(
             f"{environment} ({names}): go on in parts, with --query name:a* and so on"
         ) from incomplete
     log.warning(
-        "%d nodes of environment %s are not in the server's search index and are left out: %s",
+        "%d nodes of environment %s are not in the server's search index, so nothing is known of them: %s",
         len(missing), environment, names,
     )
 

@@ -17,6 +17,10 @@ from fleet.within import within
 POOL = 10  # connections kept open to one host
 LONGEST = 900.0  # seconds for one request in all: goiardi needs some for 10,000 nodes, one byte a minute needs years
 BOUND = 256 * 2**20  # bytes of one answer; 10,000 nodes of a search are a few per cent of it
+# What mends a certificate that was refused, by OpenSSL's number for why: X509_STORE_CTX_get_error(3).
+_DATED = "have it renewed, or, if it is good for today, set our clock right (NTP)"
+_NAMED = "set chef_server_url to a name or an address that the certificate is for"
+_MENDS = {9: _DATED, 10: _DATED, 62: _NAMED, 64: _NAMED}
 log = logging.getLogger(__name__)
 
 
@@ -76,8 +80,7 @@ class Transport:
         except TimeoutError as error:
             raise _unreachable(url, f"no whole answer within {LONGEST:g} s", again=False) from error
         except requests.exceptions.SSLError as error:
-            advice = "if the server is yours, put its certificate into trusted_certs beside config.rb (knife ssl fetch)"
-            raise _unreachable(url, f"TLS failed: {_reason(error)}; {advice}", again=False) from error
+            raise _unreachable(url, f"TLS failed: {_reason(error)}; {_advice(error)}", again=False) from error
         except requests.exceptions.ProxyError as error:
             raise _unreachable(url, f"the proxy did not let us through: {_reason(error)}") from error
         except requests.exceptions.ConnectTimeout as error:
@@ -138,15 +141,30 @@ def _unreachable(url: str, what: str, again: bool = True) -> ServerUnreachableEr
     return error
 
 
-def _reason(error: BaseException) -> str:
-    """The innermost cause in words, without urllib3's wrapping."""
-    inner: object = error
+def _advice(error: BaseException) -> str:
+    """What mends a TLS connection that did not come about."""
+    code = getattr(_innermost(error), "verify_code", None)
+    if code is None:
+        return "check that chef_server_url has the scheme and the port that the server listens on"
+    own = "if the server is yours, put its certificate into trusted_certs beside config.rb (knife ssl fetch)"
+    return _MENDS.get(code, own)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The cause of all causes, without urllib3's wrapping."""
+    inner = error
     for _ in range(8):
         deeper = getattr(inner, "reason", None) or getattr(inner, "__cause__", None)
         deeper = deeper or next((part for part in getattr(inner, "args", ()) if isinstance(part, BaseException)), None)
         if not isinstance(deeper, BaseException):
             break
         inner = deeper
+    return inner
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause in words."""
+    inner = _innermost(error)
     if "RemoteDisconnected" in type(inner).__name__ or isinstance(inner, ConnectionResetError):
         return "it closed the connection without an answer"
     if isinstance(inner, ValueError) and not isinstance(inner, ssl.SSLError):

@@ -52,6 +52,28 @@ def test_a_link_to_the_checkout_is_the_same_checkout(checkout, tmp_path):
     assert (done.returncode, done.stdout) == (0, f"{Path.cwd()}\n{checkout}/.venv\n"), done.stderr
 
 
+@pytest.mark.parametrize("name", ["bootstrap", "styptic"])
+def test_a_link_to_the_program_alone_costs_nobody_their_venv(checkout, tmp_path, name):
+    (tmp_path / name).symlink_to(checkout / "bootstrap")
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "theirs").touch()
+    done = subprocess.run([tmp_path / name, "true"], capture_output=True, text=True, check=False)
+    said = f"bootstrap: {tmp_path} is not a checkout of Styptic: call bootstrap by its path in one, not by a link.\n"
+    assert (done.returncode, done.stderr) == (1, said)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == sorted([".venv", "theirs", name])
+
+
+def test_a_checkout_that_cannot_be_written_to_ends_in_a_sentence(checkout, tmp_path):
+    """By a directory in the way of its lock: root, who may run this, writes anywhere else."""
+    shutil.copy(ROOT / "bootstrap", tmp_path)
+    (tmp_path / "requirements.lock").touch()
+    (tmp_path / ".bootstrap.lock").mkdir()
+    done = bootstrap(tmp_path, "true")
+    assert (done.returncode, done.stderr) == (
+        1, f"bootstrap: {tmp_path} cannot be written to, and its .venv has to be made: run it as somebody who may.\n"
+    )
+
+
 def test_it_takes_no_time_where_nothing_is_to_do(checkout):
     taken = []
     for _ in range(5):  # the least of them: a busy machine is no failure

@@ -235,6 +235,8 @@ def test_a_key_that_cannot_be_read_is_named(home, content, said):
     ("node_name 'a'", "no chef_server_url in .*config.rb; set it there"),
     ("chef_server_url 'chef.example'", "must be an http"),
     ("chef_server_url 'chefzero://localhost'", "must be an http"),
+    ("chef_server_url 'https://[::1'", "must be an http"), ("chef_server_url 'https://chef:443s/'", "must be an http"),
+    (f"chef_server_url '{URL}'\nconfig_d_dir 5", "no client_key in"),
     (f"chef_server_url '{URL}'\nnode_name \"a\\nb\"", "node_name is"),
     (f"chef_server_url '{URL}'\nChef::Config[:knife] = 'x'", "knife is no table"),
 ])

@@ -47,6 +47,7 @@ def ruby(tmp_path):
 
 @pytest.mark.parametrize("line", [
     "chef_server_url `hostname`", "if ENV['X']", "require 'json'", "Chef::Config.chef_server_url 'x'",
+    "Chef::Config.chef_server_url = 'https://another'", "from_file 'another.rb'",
     "Chef::Config.from_file('x')", "knife.merge!({})", "knife 'x'", "chefdk[:x] = 1", "eval('x')",
     "http_proxy_pass 'p' * 2", "knife['http_proxy_pass'] += 'p'",
 ])
@@ -100,7 +101,23 @@ def test_ruby_evaluates_what_no_subset_could(ruby):
 
 
 @needs_ruby
+def test_ruby_does_what_mixlib_config_does(ruby, tmp_path):
+    (tmp_path / "another.rb").write_text("chef_server_url 'https://another'\n")
+    settings = ruby("""
+        chef_server_url "https://x"
+        Chef::Config.from_file(File.join(__dir__, "another.rb"))
+        configure { |c| c[:node_name] = "ada" }
+        merge!(log_level: :info)
+        self.environment = "production"
+    """)
+    assert settings["chef_server_url"] == "https://another"
+    assert (settings["node_name"], settings["log_level"], settings["environment"]) == ("ada", "info", "production")
+
+
+@needs_ruby
 @pytest.mark.parametrize(("line", "said"), [
+    ("from_yaml 'a.yml'", "NoMethodError: from_yaml is no setting"), ("key?(:x)", "NoMethodError: key? is no setting"),
+    ("config_context(:x) { y 1 }", "NoMethodError: config_context is no setting"),
     ("raise 'no key'", "RuntimeError: no key"), ("node_name 'a", "SyntaxError: "), ("exit 3", "SystemExit: exit"),
     ("require 'none_such'", "LoadError: cannot load such file -- none_such"),
     ("Chef::Unknown.x", "NameError: uninitialized constant Chef::Unknown"), ("File.read('/none')", "Errno::ENOENT: "),

@@ -30,7 +30,9 @@ def value(text: str):
     ("File.join(__dir__, 'a', '/b')", "/home/ada/.chef/a/b"), ("File.expand_path('~/x')", "/home/ada/x"),
     ("File.expand_path('../x', __FILE__)", "/home/ada/.chef/x"), ("Dir.home + '/x'", "/home/ada/x"),
     ("[1] + [2]", [1, 2]),
-    ("'a' \\\n + 'b'", "ab"),
+    ("'a' \\\n + 'b'", "ab"), ('"a\\\nb"', "ab"),
+    ("File.join('https://chef/', '/a', 'b')", "https://chef/a/b"), ("File.join('a//', 'b')", "a//b"),
+    ("File.dirname('/a/b/')", "/a"), ("File.dirname('a')", "."), ("File.dirname('/')", "/"),
 ])
 def test_means_what_ruby_means(ruby, means):
     assert value(ruby) == means
@@ -60,6 +62,9 @@ def test_variables_and_settings_can_be_read_back():
     "raise 'no'", "__END__", "x 'a' + 1", "x knife[:a]", "knife[:a] ||= 1", "knife[:a] += 1", "x = y",
     "x 'a' 'b'", "x(1", "x [1", "x 'a",
     "@x = 1", "x = 1 if true", r'x "\u00e9"', r'x "\x41"', r'x "\0"', 'x "#{`id`}"', 'x "#{1 if true}"',
+    "Chef::Config.x = 1", "self.x = 1", "knife.x = 1", "from_file 'b.rb'", "merge!({ x: 1 })", "key? 'x'",
+    "x 022", "x 1__0", "x 22_", f"x {'9' * 5000}", f"x {'[' * 5000}", 'x "#{true}"', 'x "#{[1]}"', 'x "#$b"', 'x "#@b"',
+    'x "#{1"', r"x %w(a\ b)", "x ENV[3]", "x ENV[['a']]", "x File.expand_path('~bob/x')",
     "x 1 == 2", "x !true", "x { |y| 1 }", "x do", "x File.dirname(1)", "x File.join(*parts)", "x ENV", "=begin",
 ])
 def test_anything_else_is_an_error_with_its_line(ruby):

@@ -72,6 +72,24 @@ def infra(serve, answer, pem):
         chef.close()
 
 
+@pytest.mark.parametrize(("count", "gone"), [(1001, 1), (2500, 1), (2500, 900)])
+def test_nodes_deleted_between_two_pages_cost_no_other_one(infra, count, gone):
+    played, chef = infra(count)
+    page = played.page
+
+    def moved_up(query, keys):
+        if query["start"] == "1000":  # the first `gone` of them leave the index, and the others move up
+            played.count, played.value = count - gone, lambda _, number: f"n{number + gone}"
+        found = page(query, keys)
+        for row in found["rows"]:
+            row["url"] = f"/nodes/{row['data']['name']}"
+        return found
+
+    played.page = moved_up
+    names = {row["name"] for row in search.partial(chef, "node", "*:*", KEYS)}
+    assert names == {f"n{number}" for number in range(count)}
+
+
 @pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 2500])
 def test_pages_of_a_thousand_give_each_row_once(infra, count):
     played, chef = infra(count)
@@ -235,12 +253,15 @@ def test_host_keys_come_with_the_same_search_and_nodes_of_one_address_know_of_ea
     assert "host_rsa_public" not in played.asked[-1][1]
 
 
-def test_rows_without_a_name_or_of_another_environment_are_left_out_and_missing_nodes_named(infra, caplog):
+def test_rows_without_a_name_or_of_another_environment_are_left_out_and_missing_nodes_are_not(infra, caplog):
     rows = [{**ROW, "name": "n0"}, {**ROW, "name": "n1", "environment": "staging"}, {**ROW, "name": None}]
     _, chef = infra(3, rows=rows)
-    assert [node.name for node in search.find_nodes(chef, "production", package_names=())] == ["n0"]
+    nodes = search.find_nodes(chef, "production", package_names=())
+    assert [(node.name, node.environment, node.unindexed) for node in nodes] == [
+        ("n0", "production", False), ("n1", "production", True), ("n2", "production", True),
+    ]
     assert [record.getMessage() for record in caplog.records] == [
-        "2 nodes of environment production are not in the server's search index and are left out: n1, n2"
+        "2 nodes of environment production are not in the server's search index, so nothing is known of them: n1, n2"
     ]
 
 
@@ -253,11 +274,11 @@ def test_names_that_the_server_chose_are_cleaned_before_they_are_shown(serve, an
         return answer(body=json.dumps(found).encode())
 
     with ChefServer(ChefConfig(serve(named).url, "ada", pem)) as chef:
-        assert search.find_nodes(chef, "production", package_names=()) == []
+        assert [node.name for node in search.find_nodes(chef, "production", package_names=())] == [evil]
         with pytest.raises(NotFoundError) as refused:
             search.find_nodes(chef, "staging")
     (warned,) = [record.getMessage() for record in caplog.records]
-    assert warned.endswith("left out: ?[2Jn1 styptic: all is well")
+    assert warned.endswith("known of them: ?[2Jn1 styptic: all is well")
     assert warned.isprintable()
     assert str(refused.value).endswith("there are: ?[2Jn1 styptic: all is well, production")
 

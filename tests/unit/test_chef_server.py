@@ -95,6 +95,12 @@ def test_a_refusal_is_one_sentence_in_the_servers_own_words(serve, answer, conne
     assert len(server.requests) == 1
 
 
+def test_a_server_without_environments_has_its_url_asked_about(serve, answer, connect):
+    server = serve(answer(404, b"<html>Not Found</html>", HTML))
+    with pytest.raises(NotFoundError, match=r"check chef_server_url, which ends in /organizations/NAME on most$"):
+        connect(server.url).get("/environments")
+
+
 def test_an_empty_answer_of_goiardi_under_an_organisation_says_so(serve, answer, connect):
     server = serve(answer(200, b"", {"X-Ops-API-Info": "flavor=goiardi;version=0.11.10"}))
     with pytest.raises(NotFoundError, match="goiardi has no organisations, so take /organizations"):

@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import threading
 from dataclasses import replace
 
 import pytest
@@ -137,6 +139,31 @@ def test_a_lock_that_was_broken_meanwhile_is_told_and_the_other_ones_left(chef):
         lock.take(chef, THEIRS)
     assert told == ["the lock on production was broken while this run held it: see that nobody patched it meanwhile."]
     assert lock.read(chef, "production").run == "r2"
+
+
+def test_a_lock_that_comes_about_after_an_interruption_is_told_of(serve, answer, bags, pem):
+    """What was sent is not unsent: the server answers whoever is gone, and then nobody's run has the lock."""
+    bags.bags[lock.BAG] = {}
+    gone, made, told = threading.Event(), threading.Event(), []
+
+    def slow(request):
+        if (request.method, request.path) != ITEM:
+            return bags(request)
+        os.kill(os.getpid(), signal.SIGINT)
+        gone.wait(10)
+        created = bags(request)
+        made.set()
+        return created
+
+    with ChefServer(ChefConfig(serve(slow).url, "ops", pem), pause=lambda _: None) as chef:
+        with pytest.raises(KeyboardInterrupt), lock.held(chef, [OURS], told.append):
+            pytest.fail("nobody holds it")
+        gone.set()
+        assert made.wait(10)
+    assert list(bags.bags[lock.BAG]) == ["production"]
+    assert told == [
+        "the server may yet make the lock on production that it was asked for: `invoke unlock --env production` says."
+    ]
 
 
 RESUMED = replace(OURS, owner="bob", host="laptop", process={"pid": 9})

@@ -69,7 +69,7 @@ def test_json_holds_what_the_server_said_and_moves_no_terminal(capsys):
     assert first == {
         "name": "web1", "environment": "production", "address": "192.0.2.1", "platform": "debian", "release": "12.5",
         "packages": {"openssl": "3.0.17-1", "libssl3": "3.0.17-1"}, "ohai_time": None, "policy_name": None,
-        "reports_packages": False,
+        "reports_packages": False, "unindexed": False,
     }
     assert second["name"] == HOSTILE
     assert out.replace("\n", "").isprintable()

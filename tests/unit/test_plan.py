@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet import plan
+from fleet import plan, rollout
 from fleet.node import Node, State
 from fleet.settings import Settings
 from fleet.text import clean
@@ -88,6 +88,15 @@ def test_a_platform_the_cookbook_does_not_patch_is_skipped_with_the_reason(platf
     outcome = left_out(node(platform=platform, release="10.0"))
     assert outcome.record.state is State.SKIPPED
     assert outcome.record.error == f"{clean(platform)} 10.0 is not a platform the cookbook patches"
+
+
+@pytest.mark.parametrize("include_unknown", [False, True])
+def test_a_node_that_the_search_does_not_find_is_unknown_and_in_the_report(include_unknown):
+    outcome = left_out(Node("n1", "production", unindexed=True), include_unknown=include_unknown)
+    assert outcome.record.state is State.UNKNOWN
+    assert outcome.record.error == "the Chef server lists it in this environment, and its search does not find it"
+    assert outcome.todo.startswith("run chef-client on it once, or have the index made anew")
+    assert rollout.prepare((), [outcome]).exit_code == 2
 
 
 def test_a_platform_never_reported_is_unknown_and_asked_only_if_told():

@@ -32,11 +32,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A URL that gave no record, and why in one sentence; `missing` says that its feed has none of that CVE."""
+    """A URL that gave no record, and why in one sentence; `missing` says that its feed has none of that CVE.
+
+    `path` is an advisory's file that was left as it is, whatever was merged.
+    """
 
     url: str
     why: str
     missing: bool = False
+    path: Path | None = None
 
 
 def import_record(where: str, cve: str | None = None, output: str | None = None, dry: bool = False) -> Outcome:
@@ -67,7 +71,8 @@ def update(
 
     Each URL is asked once: Debian's for all CVEs together, Ubuntu's and Red Hat's once a CVE, and OSV's records where a
     row names one as its source. A host that cannot be reached is asked no second time. Each file is written once, when
-    all its feeds were asked, and not at all in a `dry` run. Raises FeedError where one cannot be read or written.
+    all its feeds were asked, and not at all in a `dry` run, nor where somebody changed it meanwhile. Raises FeedError
+    where one cannot be read or written.
     """
     about = {name: each for each in advisories if not each.lab and (name := cve_of(each))}
     texts = {name: _read(each.path) or "" for name, each in about.items()}
@@ -95,8 +100,14 @@ def update(
             texts[name] = merged.text
             yield Outcome(about[name].path, record, merged)
     for name, text in texts.items():
-        if text != before[name] and not dry:
-            save.save(about[name].path, text)
+        path = about[name].path
+        if text == before[name] or dry:
+            continue
+        if (_read(path) or "") != before[name]:
+            why = f"{path} was changed while the feeds were asked, so nothing was written to it: update it again."
+            yield Trouble("", why, path=path)
+        else:
+            save.save(path, text)
 
 
 def cve_of(each: Advisory) -> str | None:

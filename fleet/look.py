@@ -30,7 +30,10 @@ printf 'name\t%s\n' "$(sed -n "s/^[[:space:]]*node_name[[:space:](]*[\"']\([^\"'
 client=$(command -v chef-client || command -v cinc-client) && printf 'client\t%s\n' "$client"
 if [ -d /run/systemd/system ]; then
     printf 'systemd\t%s\n' "$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]\{{1,6\}}\).*/\1/p')"
-    grep -qsE '^TYPE=(x11|wayland|mir)$' /run/systemd/sessions/* && printf 'graphical\t\n'
+    for session in /run/systemd/sessions/*; do
+        [ -f "$session" ] || continue # beside each logind has a FIFO, which nobody has read before that session ends
+        grep -qsE '^TYPE=(x11|wayland|mir)$' "$session" && printf 'graphical\t\n' && break
+    done
 fi
 """
 

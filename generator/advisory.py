@@ -201,6 +201,10 @@ def _advisory(table: Table, path: Path) -> Advisory:
     if not found.fixed and not found.not_affected and not found.never_fixed and found.upstream is None:
         table.wrong("fixed", "is missing; without a [[fixed]], a [[not_affected]], a [[never_fixed]] or an [upstream] "
                     "nothing is said")
+    for number, row in enumerate(found.packages if found.openssl else (), 1):
+        for name in (each for each in row.binary if not platforms.is_openssl(each)):
+            table.wrong(f"[[package]] {number} binary", f"{name!r} is no package of OpenSSL's, nor numbered as these: "
+                        "write a file for it, with its own libraries")
     _check_rows(found, table)
     return found
 

@@ -8,7 +8,7 @@ lab holds its answers against those of here.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from generator import origin, platforms
+from generator import origin, platforms, upstream
 from generator.platforms import Release
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ def attribute(advisories: Sequence["Advisory"]) -> dict[str, dict]:
     """Return what each advisory says, by its id, for the cookbook's attribute `minimum`.
 
     `packages` are the binary packages it is about, None where these are OpenSSL's. `upstream` is None, or has of the
-    library's own releases `affected` (first and last), `before` (first, and the first without the fault) and `since`.
+    library's own releases `affected` (first and last), `before` (first, and the first without the fault), `since`, and
+    `fixed` (the first with the fix, and its branch).
     `fixed`, `never_fixed` and `not_affected` are rows of `distro`, `release` (Debian's is a number, as ohai's is),
     `stream` ("" for none), `packages` and, where it fits, `version`, `advisory`, `reason`. A row for minor releases
     alone has these in `minors`.
@@ -74,4 +75,5 @@ def _upstream(advisory: "Advisory") -> dict | None:
     if said is None:
         return None
     return {"affected": [list(pair) for pair in said.affected], "before": [list(pair) for pair in said.before],
-            "since": said.since}
+            "since": said.since,
+            "fixed": [[release, ".".join(upstream.branch(advisory, release))] for release in said.fixed]}

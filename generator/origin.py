@@ -21,6 +21,9 @@ _TAGS = {
     "amazon": re.compile(r"\.amzn(\d+)", re.ASCII),
 }
 _MINOR = re.compile(r"\.el(\d+)_(\d+)", re.ASCII)
+# Oracle's number for a change of its own, before the tag: openssl-3.2.2-6.0.1.el9_5.1 of
+# https://yum.oracle.com/repo/OracleLinux/OL9/baseos/latest/x86_64/ is Red Hat's 3.2.2-6.el9_5.1
+_REBUILT = re.compile(r"\.0\.\d+(?=\.el\d)", re.ASCII)
 
 
 def flavour(version: str) -> str:
@@ -55,10 +58,10 @@ def home(release: Release, version: str) -> Release:
     """
     distro = release.distro
     pattern = {"debian": _DEBIAN, "ubuntu": _UBUNTU}.get(distro) or _TAGS.get(distro)
-    found = pattern.search(version) if pattern else None
+    found = pattern.findall(version) if pattern else []
     if not found:
         return release
-    name = platforms.CODENAMES.get(found[1]) if distro == "debian" else found[1]
+    name = platforms.CODENAMES.get(found[-1]) if distro == "debian" else found[-1]  # 2.1-3+deb11u1~deb10u1 is buster's
     return release if name in (None, release.release) else Release(distro, name)
 
 
@@ -66,6 +69,21 @@ def minor(version: str) -> tuple[int, int] | None:
     """Return the minor release of RHEL that an rpm was built for, (9, 4) for `.el9_4`; None where it names none."""
     found = _MINOR.search(version)
     return (int(found[1]), int(found[2])) if found else None
+
+
+def base(version: str, row: str) -> str:
+    """Return the version of which this one is a rebuild, itself where it is none, to be held against a row's version.
+
+    Oracle's 3.2.2-6.0.1.el9_5 is Red Hat's 3.2.2-6.el9_5; rpm sorts it above 3.2.2-6.el9_5.1, whose fix it has not.
+    """
+    return version if _REBUILT.search(row) else _REBUILT.sub("", version)
+
+
+def foreign(version: str, row: str) -> bool:
+    """Return whether a row's version says that Ubuntu built it and this one does not: Debian's 3.0.2-1 sorts above
+    3.0.2-0ubuntu1.8.
+    """
+    return "ubuntu" in row and "ubuntu" not in version
 
 
 def extended(major: int, number: int) -> bool:
@@ -81,9 +99,9 @@ def extended(major: int, number: int) -> bool:
 
 
 def patterns() -> dict[str, object]:
-    """Return these patterns as text that Ruby reads the same way: `outside`, and by distribution `tags`."""
-    tags = {"debian": _DEBIAN, "ubuntu": _UBUNTU, **_TAGS}
-    return {"outside": _OUTSIDE.pattern, "tags": {distro: each.pattern for distro, each in tags.items()}}
+    """Return these patterns as text that Ruby reads the same way: `outside`, `rebuilt`, and by distribution `tags`."""
+    tags = {distro: each.pattern for distro, each in {"debian": _DEBIAN, "ubuntu": _UBUNTU, **_TAGS}.items()}
+    return {"outside": _OUTSIDE.pattern, "rebuilt": _REBUILT.pattern, "tags": tags}
 
 
 _EXAMPLES = {"rhel": ".el9", "fedora": ".fc20", "amazon": ".amzn2"}

@@ -142,9 +142,17 @@ elsewhere='/(memfd:|SYSV|dev/|tmp/|var/tmp/)'
 # Where a distribution keeps libraries, ld.so(8): the directories, a multiarch one in them, one for better processors.
 home='/(usr/)?lib(32|64|x32)?/([^/]+-linux-[^/]+/)?((glibc-hwcaps/[^/]+|i[3-6]86|cmov|neon|nosegneg|sse2|tls|vfp)/)*[^/]+$'
 
+# The maps to look into. A process whose first thread has ended, while others go on, shows none but theirs: its own are
+# empty, as a zombie's are.
+maps() {
+    printf '%s\n' "$proc"/[0-9]*/maps
+    printf '%s\n' "$proc"/[0-9]*/status | xargs grep -l '^State:.Z' /dev/null 2>/dev/null |
+        while IFS= read -r status; do printf '%s\n' "${status%/status}"/task/[0-9]*/maps; done
+}
+
 # xargs(1) ends with 123 where a grep found nothing or a process was gone, and with more where none could be started.
 found=$(
-    printf '%s\n' "$proc"/[0-9]*/maps | xargs grep -E -e "$deleted" -e "$first" /dev/null 2>/dev/null
+    maps | xargs grep -E -e "$deleted" -e "$first" /dev/null 2>/dev/null
     printf '\nstatus %s\n' "$?"
 )
 case ${found##*status } in
@@ -201,6 +209,7 @@ line='^[^:]*/\([0-9][0-9]*\)/maps:0*\([0-9a-f]*\)-0*\([0-9a-f]*\) [^ ]* [^ ]* \(
 printf 'styptic-probe 3\n'
 printf '%s\n' "$found" |
     tr -c ' -~\n' '?' |
+    sed -e 's|^\([^:]*\)/task/[0-9]*/maps:|\1/maps:|' |
     sed -n -e "s|$line (deleted)\$|\\1 stale \\2-\\3 \\4:\\5 \\6|p" -e t -e "s|$line\$|\\1 own \\2-\\3 \\4:\\5 \\6|p" |
     grep -v -E -e "^[0-9]+ stale [^ ]+ [^ ]+ $elsewhere" -e "^[0-9]+ own [^ ]+ [^ ]+ $home" |
     sort -u -k1,1n -k2,2r -k5r |

@@ -135,11 +135,20 @@ is_elsewhere() {
     ! [ "$proc/$1/root/." -ef "$proc/1/root/." ]
 }
 
-# The processes from $self upwards, without the daemon that started them all: it is a service like any other.
+# True if process $1, whose parent is $parent, is an sshd that listens: a connection's own has such a one as its parent.
+listens() {
+    name_of "$1"
+    [ "$name" = sshd ] || return 1
+    name_of "$parent"
+    [ "$name" != sshd ]
+}
+
+# The processes from $self upwards, without the daemon that started them all: it is a service like any other, whether init
+# started it or, below that, a supervisor.
 own=' '
 walk=${self:-0}
 while [ "$walk" -gt 1 ] && parent_of "$walk"; do
-    if [ "$parent" -le 1 ] && [ "$walk" != "$self" ]; then break; fi
+    if [ "$walk" != "$self" ] && { [ "$parent" -le 1 ] || listens "$walk"; }; then break; fi
     own="$own$walk "
     walk=$parent
 done

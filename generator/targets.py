@@ -111,7 +111,7 @@ def _values(advisories: Sequence[Advisory]) -> dict[str, object]:
     ranges = []
     for name, rows in said.items():
         upstream = rows["upstream"] or {}
-        ranges += [(name, kind, *pair) for kind in ("affected", "before") for pair in upstream.get(kind, ())]
+        ranges += [(name, kind, *pair) for kind in ("affected", "before", "fixed") for pair in upstream.get(kind, ())]
         ranges += [(name, "since", upstream["since"], NONE)] if upstream.get("since") else []
     names = [advisory.id for advisory in sorted(advisories, key=lambda each: each.id)]
     about = textwrap.wrap(f"{MARK}{', '.join(names)}; not edited by hand.", 110, break_on_hyphens=False)

@@ -26,11 +26,11 @@ def verdict(advisory: "Advisory", version: str) -> Verdict:
     except ValueError:
         return Verdict("unknown", f"{said} is no release of {library}, so no range speaks of it: see by hand")
     if range_ := _range(advisory, release):
-        first = [each for each in advisory.upstream.fixed if _branch(advisory, each) == _branch(advisory, version)]
+        first = [each for each in advisory.upstream.fixed if branch(advisory, each) == branch(advisory, version)]
         mended = f"; {first[0]} has the fix" if first else ""
         return Verdict("vulnerable", f"{said} is {range_}, which {advisory.id} affects{mended}")
     for each in advisory.upstream.fixed:
-        same = _branch(advisory, each) == _branch(advisory, version)
+        same = branch(advisory, each) == branch(advisory, version)
         if same and release >= upstream_release(each, advisory.openssl):
             return Verdict("fixed", f"{said} is at or above {each}, which has the fix for {advisory.id}")
     if reason := outside(advisory, version):
@@ -82,7 +82,7 @@ def _reader(advisory: "Advisory") -> Callable[[str], object]:
     return lambda version: upstream_release(version, advisory.openssl)
 
 
-def _branch(advisory: "Advisory", version: str) -> tuple[str, ...]:
+def branch(advisory: "Advisory", version: str) -> tuple[str, ...]:
     """Return the branch of a release: 1.0.1 of 1.0.1f, 3.0 of 3.0.17 (https://openssl-library.org/policies/releasestrat/)."""
     numbers = version.rstrip("abcdefghijklmnopqrstuvwxyz").split(".")
     return tuple(numbers) if advisory.openssl and int(numbers[0]) < 3 else tuple(numbers[:2])

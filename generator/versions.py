@@ -147,9 +147,15 @@ def _by_row(advisory: "Advisory", platform: str, said: str, version: str, ours: 
         return Verdict("unknown", f"{said} is a FIPS or Ksplice build, which {bar} does not speak of: {doubt}")
     if ours.epoch > theirs.epoch:
         return Verdict("unknown", f"{said} has a higher epoch than {bar}, so the two do not compare: {doubt}")
-    if ours.whole < theirs.whole:
-        return _below(advisory, platform, said, version, ours, row)
-    if ours.upstream != theirs.upstream and not upstream.clean(advisory, ours.upstream):
+    base = origin.base(version, row.version)
+    based = parsed(platforms.SCHEME[row.distro], base)
+    if based.whole < theirs.whole:
+        said += "" if base == version else f", a rebuild of {base},"
+        return _below(advisory, platform, said, base, based, row)
+    clean = upstream.clean(advisory, ours.upstream)
+    if origin.foreign(version, row.version) and not (clean and advisory.upstream):
+        return Verdict("unknown", f"{said} is above {bar}, and does not say that Ubuntu built it: {doubt}")
+    if ours.upstream != theirs.upstream and not clean:
         return Verdict(
             "unknown", f"{said} is above {bar}, and {_library(advisory)} {ours.upstream} itself is not known to be "
             f"fixed: {doubt}"

@@ -104,6 +104,7 @@ def update(context, advisory=None, feed=None, dry_run=False):
     code, changed = 0, set()
     for done in feeds.update(reading.load(advisory or [reading.ALL]), feed or FEEDS, dry_run):
         if isinstance(done, feeds.Trouble):
+            changed.discard(done.path)
             if not done.missing:
                 code = complain(done.why, DISAGREED)
             continue

@@ -64,6 +64,9 @@ def checked(upstream: str | None, told: dict[str, str | None]) -> None:
         known = ", ".join(sorted(platforms.FAMILY))
         platform = clean(told["platform"], 60)
         raise SettingsError(f"--platform: {platform!r} is none that ohai spells so; known are {known}.")
+    release = told["release"].strip()
+    if not release[0].isdigit() and platforms.release_of(told["platform"], release) is None:
+        raise SettingsError(f"--release: {clean(release, 60)!r} is no number; ohai spells it as 7.11, 20.04 or 8.4.")
 
 
 def verdicts_of(advisories: Sequence, upstream: str | None, told: dict[str, str]) -> list:

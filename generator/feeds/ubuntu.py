@@ -29,7 +29,8 @@ _STREAMS = {
     "fips": "-fips", "fips-updates": "-fips-updates",
 }
 _PLAIN = ("", "security", "updates")
-_WAITING = ("needed", "pending", "deferred", "in-progress", "active", "needs-triage")
+_UNSEEN = "needs-triage"  # stays in the words of what was ignored before anybody looked whether it has the fault
+_WAITING = ("needed", "pending", "deferred", "in-progress", "active", _UNSEEN)
 _VERSION = re.compile(r"(?:\d+:)?\d+\.\d", re.ASCII)  # of the package that the release came out with
 
 
@@ -59,6 +60,8 @@ def _read(reading: Reading, package: str, said: dict, notices: Mapping, where: s
     elif status == "not-affected":
         reason = f"{told} is without the fault" if _VERSION.match(told) else told
         reading.not_affected("ubuntu", release, package, reason)
+    elif status == "ignored" and _UNSEEN in told:
+        reading.left_out("ignored before anybody looked", f"ubuntu {release} {package}")
     elif status == "ignored":
         reading.never_fixed("ubuntu", release, package, f"ignored: {told}".rstrip(": "))
     elif status in _WAITING:

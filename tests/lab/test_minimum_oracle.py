@@ -60,6 +60,7 @@ def cases(advisories: list[advisory.Advisory]) -> list[tuple]:
                 upstream, _, build = bar.rpartition("-")
                 tries = (
                     bar, f"{bar}~", f"{bar}.1", f"1:{bar}", f"9.9.9-{build}", f"{upstream}-0", f"{bar}+esm1",
+                    f"{upstream}-1", f"1.1.1zc-{build}", f"{bar}+deb11u9~deb10u1",
                     f"{bar}+fips1", f"{bar}~bpo12+1", f"{bar}ubuntu1", f"{bar}/x", "3.0.17-1~deb12u2",
                     "0.9.8o-4squeeze14", "3.5.0~beta1-1",
                 )

@@ -144,15 +144,15 @@ def test_all_are_every_shipped_one_and_cheap_to_read(name):
 def test_what_else_a_file_may_say(written):
     extra = """
 [[package]]
-distro = "debian"
-package = "xz-utils"
-binary = ["liblzma5"]
+distro = "opensuse"
+package = "openssl-1_1"
+binary = ["libopenssl1_1"]
 source = "https://example.org/package"
 
 [[never_fixed]]
-distro = "debian"
-release = "sid"
-package = "xz-utils"
+distro = "opensuse"
+release = "15.5"
+package = "openssl-1_1"
 reason = "nobody cares"
 source = "https://example.org/never"
 source_kind = "hearsay"
@@ -163,12 +163,12 @@ source_kind = "hearsay"
     ))])
     assert (found.restart, found.latest) == ("reboot", False)
     assert found.upstream == Upstream((), ("1.0.1g",), "https://example.org/upstream", (("0", "1.0.1g"),), "0.9.8")
-    assert found.packages == (Package("debian", None, "xz-utils", ("liblzma5",), "https://example.org/package"),)
+    assert found.packages == (Package("opensuse", None, "openssl-1_1", ("libopenssl1_1",), "https://example.org/package"),)
     assert found.never_fixed == (
-        NeverFixed("debian", "sid", "xz-utils", "nobody cares", "https://example.org/never", "hearsay"),
+        NeverFixed("opensuse", "15.5", "openssl-1_1", "nobody cares", "https://example.org/never", "hearsay"),
     )
-    assert found.named == {"liblzma5"}
-    assert [found.concerns(name) for name in ("liblzma5", "libssl3", "xz-utils")] == [True, True, False]
+    assert found.named == {"libopenssl1_1"}
+    assert [found.concerns(name) for name in ("libopenssl1_1", "libssl3", "xz-utils")] == [True, True, False]
 
 
 def test_an_unknown_name_says_what_there_is():
@@ -261,6 +261,8 @@ FIXED_2 = '\n[[fixed]]\ndistro = "rhel"\nrelease = "6"\npackage = "openssl"\nver
      "[[package]] 1 distro: 'debain' is none of debian,"),
     ('\n[[fixed]]\ndistro = "debian"', '\n[[package]]\ndistro = "debian"\nrelease = "7"\n[[fixed]]\ndistro = "debian"',
      "[[package]] 1 release: '7' is no release of debian"),
+    ('\n[[fixed]]\ndistro = "debian"', '\n[[package]]\ndistro = "debian"\npackage = "nodejs"\nbinary = ["nodejs"]\n'
+     'source = "x"\n[[fixed]]\ndistro = "debian"', "[[package]] 1 binary: 'nodejs' is no package of OpenSSL's, nor"),
 ])
 def test_a_mistake_is_named_by_file_key_and_reason(written, old, new, mistake):
     assert old in WHOLE

@@ -91,6 +91,7 @@ def test_for_programs(ended):
     ([*FOCAL[:-1], ""], "say which version: --version is missing"),
     ([*FOCAL, "--upstream", "1.0.1f"], "--upstream is about a build of one's own and goes without --platform."),
     (["--upstream", " "], "--upstream has no value."),
+    (about("ubuntu", "focal", "libssl1.1", "1.1.1f-1"), "--release: 'focal' is no number; ohai spells it as 7.11, 20"),
     (about("centoos", "6.5", "openssl", "1-1"), "--platform: 'centoos' is none that ohai spells so; known are alma"),
     (about("centos", "6.5", "nginx", "1-1"), "--package: 'nginx' is no binary package that CVE-2014-0160 speaks of;"),
 ])

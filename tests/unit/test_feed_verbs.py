@@ -192,6 +192,24 @@ def test_update_changes_what_its_source_says_otherwise_now(run, published):
         assert ("1:1.1.1k-6.el8_5" in {row.version for row in held.fixed}) == bool(more)
 
 
+def test_update_writes_over_nothing_that_somebody_wrote_meanwhile(run, published, monkeypatch):
+    published.files[f"/redhat/{CVE}"] = RED_HAT.read_bytes()
+    run("import", f"{published.url}/redhat/{CVE}")
+    published.files[f"/redhat/{CVE}"] = RED_HAT.read_bytes().replace(b"1.1.1k-6.el8_5", b"1.1.1k-7.el8_5")
+    [held] = advisory.load([CVE])
+    mine, records = held.path.read_text() + "# a person's word\n", feeds.detect.records
+
+    def edited(*asked) -> dict:
+        held.path.write_text(mine)
+        return records(*asked)
+
+    monkeypatch.setattr(feeds.detect, "records", edited)
+    code, out, complaint = run("update", "--feed", "redhat", "--advisory", CVE)
+    assert (code, out.splitlines()[-1]) == (2, "0 files changed")
+    assert "was changed while the feeds were asked, so nothing was written to it" in complaint
+    assert held.path.read_text() == mine
+
+
 def test_update_goes_on_without_a_feed_that_does_not_answer(run, published, monkeypatch):
     published.files["/debian"] = (DATA / "debian_tracker.json").read_bytes()
     published.files["/redhat/CVE-2014-0160"] = b"<html>maintenance</html>"

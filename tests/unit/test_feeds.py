@@ -282,3 +282,12 @@ def test_anything_is_a_record_or_a_sentence(value, cve, name, path):
 def test_any_bytes_are_a_sentence(data):
     with pytest.raises(FeedError):
         detect.record(data, CVE)
+
+
+@pytest.mark.parametrize(("told", "kept"), [("was needs-triage now end-of-life", False), ("end of life", True)])
+def test_what_ubuntu_ignored_before_anybody_looked_is_not_called_affected(told, kept):
+    status = {"release_codename": "noble", "pocket": "security", "status": "ignored", "description": told}
+    data = {"id": CVE, "packages": [{"name": "openssl", "statuses": [status]}]}
+    found = detect.record(json.dumps(data).encode(), CVE)
+    assert bool(found.rows) == kept
+    assert ("ignored before anybody looked" in found.left_out) != kept

@@ -27,6 +27,22 @@ def test_a_real_shell_gives_a_whole_answer():
     assert found.unread >= 0
 
 
+@pytest.mark.parametrize(("kind", "graphical"), [("tty", False), ("x11", True), ("wayland", True)])
+def test_a_session_is_asked_for_its_kind_and_not_the_fifo_by_which_logind_sees_its_end(tmp_path, kind, graphical):
+    (tmp_path / "system").mkdir()
+    (tmp_path / "sessions").mkdir()
+    (tmp_path / "sessions/1").write_text(f"UID=0\nTYPE={kind}\n")
+    fifo = tmp_path / "sessions/1.ref"
+    os.mkfifo(fifo)
+    login = os.open(fifo, os.O_RDWR)  # as the session's own process holds it
+    try:
+        script = look.HEAD.replace("/run/systemd", str(tmp_path))
+        done = subprocess.run(["sh", "-s"], input=script.encode(), capture_output=True, timeout=10, check=False)
+    finally:
+        os.close(login)
+    assert (b"graphical\t\n" in done.stdout) is graphical
+
+
 @pytest.mark.parametrize(("text", "name"), [
     ('node_name "web1"\n', "web1"), ("  node_name( 'web1' ) # x\n", "web1"), ("", None), ("# node_name 'x'\n", None),
     ('log_level :info\nnode_name "a"\nnode_name "b"\n', "a"),

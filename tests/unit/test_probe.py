@@ -165,6 +165,19 @@ def test_logins_are_sessions_and_their_listener_is_a_service(tree):
     assert [own[pid][0] for pid in (40, 41, 42, 43)] == ["service", "own", "own", "session"]
 
 
+@pytest.mark.parametrize("connection", ["sshd", "sshd-session"])
+def test_a_listener_below_a_supervisor_is_not_of_who_asks(tree, connection):
+    stale = f"{LIBCRYPTO} (deleted)"
+    tree.process(38, name="runsvdir")
+    tree.process(39, name="runsv", parent=38)
+    tree.process(40, stale, name="sshd", parent=39)
+    tree.process(41, stale, name=connection, parent=40)
+    tree.process(42, stale, name=connection, parent=41, uid=1000)
+    tree.process(43, stale, name="sh", parent=42, uid=1000)
+    own = tree.kinds(PROBE_SELF="43")
+    assert [own[pid][0] for pid in (40, 41, 42, 43)] == ["orphan", "own", "own", "own"]
+
+
 def test_who_owns_a_process_without_systemd(tree):
     stale = f"{LIBSSL} (deleted)"
     group = "/system.slice/of-the-machine-around.service"
@@ -211,12 +224,26 @@ def test_nothing_a_process_says_of_itself_becomes_shell_or_a_second_line(tree, s
     assert not Path("pwned").exists()
 
 
-def test_a_really_deleted_library_of_a_real_process():
+ASKED = "print('held', flush=True); input()"
+FIRST_THREAD_ENDS = f"""
+import threading
+def go_on():
+    while "State:\\tZ" not in open("/proc/self/status").read():
+        pass
+    {ASKED}
+    os._exit(0)
+threading.Thread(target=go_on).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+@pytest.mark.parametrize("program", [ASKED, FIRST_THREAD_ENDS], ids=["whole", "its first thread has ended"])
+def test_a_really_deleted_library_of_a_real_process(program):
     """The copy stands in the user's home for a moment, because what lies in /tmp does not count."""
     source = next(Path("/usr/lib").glob("*/libcrypto.so.*"), None) or next(Path("/usr/lib64").glob("libcrypto.so.*"))
     place = Path(tempfile.mkdtemp(prefix=".styptic-test-", dir=Path.home()))
     copy = place / source.name
-    program = "import ctypes, os, sys; a = sys.argv[1]; ctypes.CDLL(a); os.unlink(a); print('held', flush=1); input()"
+    program = f"import ctypes, os, sys; ctypes.CDLL(sys.argv[1]); os.unlink(sys.argv[1])\n{program}"
     shutil.copy(source, copy)
     try:
         command = [sys.executable, "-c", program, copy]
@@ -224,6 +251,7 @@ def test_a_really_deleted_library_of_a_real_process():
             assert holder.stdout.readline() == b"held\n"
             asked = subprocess.run(["sh", "-s"], input=probe.command(), text=True, capture_output=True, check=True)
             holder.communicate(b"\n")
+            assert holder.returncode == 0
     finally:
         shutil.rmtree(place)
     mine = [each for each in probe.parse(asked.stdout).stale if each.pid == holder.pid]

@@ -1,11 +1,13 @@
 """The shell target, the playbook and the state: rendered whole, and the script's own answers against Styptic's."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import jinja2
 import pytest
 
 from fleet import converge
@@ -114,6 +116,113 @@ cat "$state/result.json"
     assert result.not_touched == ({"service": None, "command": "restart PID 7 of nobody"},)
 
 
+@pytest.mark.parametrize(("held", "wanted"), [
+    ("libssl1.1", ["openssl"]), ("libssl1.1:i386", ["openssl"]), ("openssl", ["libssl1.1", "libssl1.1:i386"]),
+])
+def test_nothing_that_is_held_is_asked_for_whatever_stands_behind_a_dot_of_its_name(held, wanted):
+    done = part(f"""
+names='libssl1.1 openssl' companions='' family=debian tool=apt
+installed() {{
+    for full in libssl1.1 libssl1.1:i386 openssl; do
+        [ "$full" = {held} ] && status=hold || status=install
+        echo "${{full%:*}} $full 1 $status"
+    done
+}}
+upgradable
+""")
+    assert done.stdout.split() == wanted, done.stderr
+
+
+STALE = """
+look() { :; }
+configured() { :; }
+manage() { echo "$2 $1"; }
+settle_seconds=0 drain_seconds=0
+mkdir "$work/left" "$work/hurdle" "$work/tested"
+stale() { printf 'stale\\t%s\\tservice\\t%s\\troot\\t/lib/libssl.so.3\\t\\t\\tx\\n' "$1" "$2"; }
+"""
+
+
+@pytest.mark.parametrize(("service", "done"), [("apache2", ["restart apache2"]), ("apache2@site", [])])
+def test_a_step_is_never_taken_for_the_sake_of_another_unit(service, done):
+    said = part(f"""{STALE}
+systemd=1
+systemctl() {{ :; }}
+echo 'apache2 apache2' >"$work/present"
+facts apache2 step >"$work/left/apache2"
+stale 7 {service} >"$work/stale"
+refresh
+""").stdout.splitlines()
+    assert [line for line in said if not line.startswith("openssl_patch: ")] == done
+
+
+@pytest.mark.parametrize(("held", "ended"), [("4194305", False), ("$$", True)])
+def test_old_processes_are_ended_only_beside_a_main_process_that_is_there(held, ended):
+    """A PID file that somebody left holds no process: what is stale may then be the main process itself."""
+    done = part(f"""{STALE}
+systemd=
+sleep 60 >/dev/null 2>&1 &
+child=$!
+echo {held} >"$work/pid"
+stale "$child" haproxy >"$work/stale"
+echo "haproxy reload pid_file=$work/pid end=TERM" >"$work/taken"
+drained "$work/taken"
+kill -s KILL "$child"
+wait "$child"
+echo "code $?"
+""")
+    assert done.stdout.splitlines()[-1] == ("code 143" if ended else "code 137"), done.stderr
+
+
+@pytest.mark.parametrize("service", ["mysql", "mariadb", "mariadb@a"])
+def test_why_a_person_is_to_see_to_it_is_told_by_whichever_name_it_runs(service):
+    done = part(f"""{STALE}
+systemd=1
+echo 'mysql mysql' >"$work/present" # by /etc/init.d/mysql, which comes with mariadb's unit
+stale 7 {service} >"$work/stale"
+not_touched
+""")
+    said = services.load()["mysql"].because
+    assert done.stdout == f"{service}\tsystemctl restart {service}\t{said}\n", done.stderr
+
+
+def test_a_result_that_could_not_be_written_is_told():
+    done = part("""
+state=$work/none platform=debian release=7 started=2014-04-07T00:00:00Z node=n kind=fixed looked=''
+for list in failures held installed reasons packages.before present stale stale.before; do : >"$work/$list"; done
+record
+conclude
+""")
+    assert done.returncode == 2
+    assert "the result could not be written to " in done.stdout
+
+
+ROOM = """
+mount -t tmpfs -o size=1m none "$1" || exit 99
+[ "$2" = later ] || dd if=/dev/zero of="$1/x" bs=64k 2>/dev/null
+TMPDIR=$1 sh "$3" --look
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can look, and mount a disk that is full")
+@pytest.mark.parametrize(("when", "said"), [
+    ("before", "there is no room in .*; nothing was changed"), ("later", "there is no more room in .*, so nothing .*"),
+])
+def test_a_full_disk_is_never_read_as_all_is_well(tmp_path, when, said):
+    """Where nothing can be written down every list is empty: no package, no failure, nothing stale."""
+    script = tmp_path / "script.sh"
+    fill = "judge() { dd if=/dev/zero of=$TMPDIR/x bs=64k 2>/dev/null; : >$work/installed; }\n"
+    script.write_text(SCRIPT.removesuffix(LAST) + (fill if when == "later" else "") + LAST)
+    place = tmp_path / "full"
+    place.mkdir()
+    words = ["unshare", "--mount", "sh", "-c", ROOM, "sh", place, when, script]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode == 99:
+        pytest.skip(f"no disk can be mounted here: {done.stderr}")
+    assert done.returncode == 2, done.stdout
+    assert re.search(said, done.stdout + done.stderr)
+
+
 def test_the_services_are_those_of_the_data_in_their_order():
     facts = targets.service_facts(services.load()["nginx"])
     assert facts[0] == "names nginx"
@@ -147,3 +256,15 @@ def test_of_several_libraries_each_advisory_keeps_to_its_own_packages():
     assert "liblzma5" not in said["CVE-2014-0160"]
     assert {"openssl", "libssl3", "openssl-libs"} <= set(said["CVE-2014-0160"])
     assert "\nadvisory_packages=''\n" in SCRIPT
+
+
+def test_the_state_refuses_a_platform_in_a_sentence_that_is_one_value_of_yaml():
+    """Jinja renders it here as Salt does; Salt's yaml_dquote writes a string as JSON does."""
+    environment = jinja2.Environment(extensions=["jinja2.ext.do"], autoescape=False)  # noqa: S701 - as Salt's
+    environment.filters |= {"yaml_dquote": json.dumps, "json": json.dumps, "regex_replace": lambda text, *_: text}
+    state = environment.from_string(targets.salt(HEARTBLEED)["openssl_patch/init.sls"]).render(
+        salt={"pkg.list_pkgs": dict, "environ.setval": lambda *_: None},
+        grains={"os_family": "Gentoo", "os": 'Gen"too', "id": "web1"},
+    )
+    [said] = re.findall(r"test\.fail_without_changes:\n    - name: (.*)", state)
+    assert json.loads(said) == 'Gen"too is no platform whose OpenSSL packages this state knows'

@@ -275,3 +275,37 @@ def test_day_zero():
     for installed, offered in ((old, {}), ({}, new), ({}, {})):
         said = newest(installed, offered)
         assert (said.kind, "nothing says" in said.reason) == ("unknown", True)
+
+
+@pytest.mark.parametrize(("version", "kind", "words"), [
+    ("1:3.2.2-6.0.1.el9_5", "vulnerable", "a rebuild of 1:3.2.2-6.el9_5, is below 1:3.2.2-6.el9_5.1"),
+    ("1:3.2.2-6.0.1.el9_5.1", "fixed", "is at or above 1:3.2.2-6.el9_5.1"),
+    ("1:3.2.2-7.0.1.el9_6", "fixed", "is at or above 1:3.2.2-6.el9_5.1"),
+])
+def test_oracles_own_number_stands_before_the_tag_and_says_nothing_of_the_fix(version, kind, words):
+    """Both builds of 3.2.2-6 are Oracle's; rpm sorts the first one above the row, too."""
+    said = judged(of("CVE-2024-12797"), "oracle", "9.5", openssl__libs=version)
+    assert (said[0], words in said[1]) == (kind, True), said
+
+
+def test_a_row_that_is_a_rebuilds_own_is_compared_as_it_stands():
+    found = of("CVE-2024-12797")
+    row = replace(found.fixed[0], distro="rhel", release="9", version="1:3.2.2-6.0.1.el9_5.1")
+    rebuilt = replace(found, fixed=(row,))
+    assert judged(rebuilt, "oracle", "9.5", openssl__libs="1:3.2.2-6.0.1.el9_5")[0] == "vulnerable"
+    assert judged(rebuilt, "oracle", "9.5", openssl__libs="1:3.2.2-6.0.1.el9_5.1")[0] == "fixed"
+
+
+def test_debians_build_on_ubuntu_sorts_above_a_fix_that_it_has_not():
+    found = of("CVE-2023-0286")  # 3.0.2-0ubuntu1.8
+    kind, reason = judged(found, "ubuntu", "22.04", libssl3="3.0.2-1")
+    assert (kind, "does not say that Ubuntu built it" in reason) == ("unknown", True), reason
+    assert judged(found, "ubuntu", "22.04", libssl3="3.0.8-1")[0] == "fixed", "upstream's own release has it"
+    assert judged(replace(found, upstream=None), "ubuntu", "22.04", libssl3="3.0.8-1")[0] == "unknown"
+    assert judged(found, "ubuntu", "22.04", libssl3="3.0.2-0ubuntu1.8")[0] == "fixed"
+
+
+def test_of_two_releases_in_a_version_the_last_built_it():
+    found = of("CVE-2022-0778")  # buster 1.1.1d-0+deb10u8, bullseye 1.1.1k-1+deb11u2
+    kind, reason = judged(found, "debian", "10.13", libssl1_1="1.1.1k-1+deb11u2~deb10u1")
+    assert (kind, "1.1.1d-0+deb10u8" in reason) == ("unknown", True), reason

@@ -17,7 +17,7 @@ default['openssl_patch']['companions']['suse'] = ['libopenssl-devel']
 # README.md for what a row holds. Where there is none, it has to be the newest that its repositories offer.
 default['openssl_patch']['minimum']['CVE-2014-0160'] = {
   'packages' => nil,
-  'upstream' => { 'affected' => [%w(1.0.1 1.0.1f)], 'before' => [], 'since' => '1.0.1' },
+  'upstream' => { 'affected' => [%w(1.0.1 1.0.1f)], 'before' => [], 'since' => '1.0.1', 'fixed' => [%w(1.0.1g 1.0.1)] },
   'fixed' => [
     { 'distro' => 'ubuntu', 'release' => '12.04', 'stream' => '', 'packages' => %w(openssl libssl1.0.0), 'version' => '1.0.1-4ubuntu5.12', 'advisory' => 'USN-2165-1' },
     { 'distro' => 'ubuntu', 'release' => '12.10', 'stream' => '', 'packages' => %w(openssl libssl1.0.0), 'version' => '1.0.1c-3ubuntu2.7', 'advisory' => 'USN-2165-1' },

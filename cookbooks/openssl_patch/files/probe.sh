@@ -255,11 +255,20 @@ is_elsewhere() {
     ! [ "$proc/$1/root/." -ef "$proc/1/root/." ]
 }
 
-# The processes from $self upwards, without the daemon that started them all: it is a service like any other.
+# True if process $1, whose parent is $parent, is an sshd that listens: a connection's own has such a one as its parent.
+listens() {
+    name_of "$1"
+    [ "$name" = sshd ] || return 1
+    name_of "$parent"
+    [ "$name" != sshd ]
+}
+
+# The processes from $self upwards, without the daemon that started them all: it is a service like any other, whether init
+# started it or, below that, a supervisor.
 own=' '
 walk=${self:-0}
 while [ "$walk" -gt 1 ] && parent_of "$walk"; do
-    if [ "$parent" -le 1 ] && [ "$walk" != "$self" ]; then break; fi
+    if [ "$walk" != "$self" ] && { [ "$parent" -le 1 ] || listens "$walk"; }; then break; fi
     own="$own$walk "
     walk=$parent
 done
@@ -547,9 +556,17 @@ elsewhere='/(memfd:|SYSV|dev/|tmp/|var/tmp/)'
 # Where a distribution keeps libraries, ld.so(8): the directories, a multiarch one in them, one for better processors.
 home='/(usr/)?lib(32|64|x32)?/([^/]+-linux-[^/]+/)?((glibc-hwcaps/[^/]+|i[3-6]86|cmov|neon|nosegneg|sse2|tls|vfp)/)*[^/]+$'
 
+# The maps to look into. A process whose first thread has ended, while others go on, shows none but theirs: its own are
+# empty, as a zombie's are.
+maps() {
+    printf '%s\n' "$proc"/[0-9]*/maps
+    printf '%s\n' "$proc"/[0-9]*/status | xargs grep -l '^State:.Z' /dev/null 2>/dev/null |
+        while IFS= read -r status; do printf '%s\n' "${status%/status}"/task/[0-9]*/maps; done
+}
+
 # xargs(1) ends with 123 where a grep found nothing or a process was gone, and with more where none could be started.
 found=$(
-    printf '%s\n' "$proc"/[0-9]*/maps | xargs grep -E -e "$deleted" -e "$first" /dev/null 2>/dev/null
+    maps | xargs grep -E -e "$deleted" -e "$first" /dev/null 2>/dev/null
     printf '\nstatus %s\n' "$?"
 )
 case ${found##*status } in
@@ -606,6 +623,7 @@ line='^[^:]*/\([0-9][0-9]*\)/maps:0*\([0-9a-f]*\)-0*\([0-9a-f]*\) [^ ]* [^ ]* \(
 printf 'styptic-probe 3\n'
 printf '%s\n' "$found" |
     tr -c ' -~\n' '?' |
+    sed -e 's|^\([^:]*\)/task/[0-9]*/maps:|\1/maps:|' |
     sed -n -e "s|$line (deleted)\$|\\1 stale \\2-\\3 \\4:\\5 \\6|p" -e t -e "s|$line\$|\\1 own \\2-\\3 \\4:\\5 \\6|p" |
     grep -v -E -e "^[0-9]+ stale [^ ]+ [^ ]+ $elsewhere" -e "^[0-9]+ own [^ ]+ [^ ]+ $home" |
     sort -u -k1,1n -k2,2r -k5r |

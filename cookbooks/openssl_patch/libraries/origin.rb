@@ -3,6 +3,8 @@ module OpensslPatch
   module Origin
     # What builders outside the distribution write into a version.
     OUTSIDE = Regexp.new('[~+.](?:bpo\\d|ppa|deb\\.sury|dotdeb)|[.~+_](?:remi|ius|codeit|cf)(?![a-z0-9])').freeze
+    # The number that a rebuild puts before the tag.
+    REBUILT = Regexp.new('\\.0\\.\\d+(?=\\.el\\d)').freeze
     # The release that a version names.
     TAGS = {
       'debian' => Regexp.new('[+~]deb(\\d+)u\\d'),
@@ -34,6 +36,16 @@ module OpensslPatch
       end
     end
 
+    # Returns the version of which this one is a rebuild, itself where it is none, to be held against a row's version.
+    def self.base(version, row)
+      REBUILT.match?(row) ? version : version.gsub(REBUILT, '')
+    end
+
+    # True if the row's version says that Ubuntu built it and this one does not.
+    def self.foreign?(version, row)
+      row.include?('ubuntu') && !version.include?('ubuntu')
+    end
+
     # Returns the release in the rows' words: Debian's and RHEL's is a number, Amazon's 1 until 2018, others' two numbers.
     def self.release(distro, platform_version)
       major = platform_version[/\A\d+/]
@@ -45,7 +57,7 @@ module OpensslPatch
 
     # Returns the release a package was built for: the one that its version names, else the node's.
     def self.home(distro, release, version)
-      TAGS.key?(distro) && version[TAGS[distro], 1] || release
+      TAGS.key?(distro) && version.scan(TAGS[distro]).flatten.last || release
     end
 
     # Returns the minor release of RHEL that an rpm was built for, 9.4 for .el9_4; nil where it names none.

@@ -13,6 +13,12 @@ module OpensslPatch
       processes.select { |process| COUNTED.include?(process['kind']) }
     end
 
+    # Says in words which process is stale.
+    def self.described(process)
+      whose = process['service'].empty? ? process['command'] : process['service']
+      "PID #{process['pid']} (#{whose}) runs the deleted #{process['library']}"
+    end
+
     # Returns where chef-client keeps the cookbook's probe.sh: it is run from there, so that --why-run can look as well.
     def self.script(run_context)
       run_context.cookbook_collection['openssl_patch'].preferred_filename_on_disk_location(run_context.node, :files, 'probe.sh')

@@ -28,6 +28,7 @@ module OpensslPatch
       @stale_after = []
       @found = { 'stale' => [], 'own_copies' => [], 'reboots' => [], 'unread' => 0 }
       @reloaded = []
+      @begun = []
       @restarted = []
       @upgraded = []
       @ended = []
@@ -85,10 +86,12 @@ module OpensslPatch
       @tested.fetch(name) { @tested[name] = passes?(name, @services.fetch(name, {})['test'].to_a) }
     end
 
-    # Hears of every resource that changed something, and keeps what was done to services.
+    # Hears of every resource that changed something, and keeps what was done to services. Only a reload of this cookbook's own
+    # is a step that was taken: another's may have been before the upgrade, and of a service that a reload does not help.
     def acted(resource, action)
       return unless resource.resource_name == :service
 
+      @begun |= [resource.service_name] if action == :reload && resource.name == self.class.resource(resource.service_name)
       { reload: @reloaded, restart: @restarted }.fetch(action, []).push(resource.service_name).uniq!
     end
 
@@ -97,7 +100,7 @@ module OpensslPatch
     # not be refreshed.
     def refresh
       left = @services.map { |name, row| [name, row['steps'].to_a.dup] }.to_h
-      found = drained(@reloaded.map { |name| [name, left.fetch(name, []).shift] }.to_h)
+      found = drained(@begun.map { |name| [name, left.fetch(name, []).shift] }.to_h)
       until (turn = due(found, left)).empty?
         found = drained(turn.select { |name, step| take(name, step, found) })
       end
@@ -114,12 +117,6 @@ module OpensslPatch
         steps = @services.fetch(name, {})['steps'].to_a
         Strategy.words(name, steps, of_it) if (name == 'init' && Services.systemd?) || !steps.empty?
       end.compact
-    end
-
-    # Says in words which process is stale.
-    def described(process)
-      whose = process['service'].empty? ? process['command'] : process['service']
-      "PID #{process['pid']} (#{whose}) runs the deleted #{process['library']}"
     end
 
     # Leaves the result for `invoke patch` (an override run saves no node) and on the node object.
@@ -179,7 +176,7 @@ module OpensslPatch
       found = settled(steps)
       late = steps.select { |name, step| step && step['end'] && !pids(found, name).empty? }.select do |name, step|
         main = PidFile.pid(Services.pid_file(name) || step['pid_file'])
-        main && !pids(found, name).include?(main)
+        PidFile.alive?(main) && !pids(found, name).include?(main)
       end
       return found if late.empty?
 

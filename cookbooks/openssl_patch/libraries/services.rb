@@ -32,12 +32,19 @@ module OpensslPatch
       said && ::File.expand_path(said, '/run') # systemd.service(5): a relative one is below /run
     end
 
-    # Returns the name by which the rows know a process's service, an instance by its template's; PID 1 is `init`. A
-    # container gets one that no row has: it may be called as a service is.
+    # Returns the name by which the rows know a process's service; PID 1 is `init`. A container gets one that no row has: it
+    # may be called as a service is. An instance keeps its own: no step of apache2's helps apache2@site.
     def self.name(process)
       return "container #{process['service']}" if process['kind'] == 'container'
 
-      process['pid'] == '1' ? 'init' : process['service'].sub(/@.*/, '')
+      process['pid'] == '1' ? 'init' : process['service']
+    end
+
+    # Returns the row that a process's service goes by, under whichever of its names, an instance by its template's; an
+    # empty one where there is none.
+    def self.row(process, services)
+      name = name(process).sub(/@.*/, '')
+      services[name] || services.values.find { |row| row['names'].include?(name) } || {}
     end
 
     def self.exist?(name)

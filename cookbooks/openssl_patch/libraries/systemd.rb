@@ -25,9 +25,10 @@ module OpensslPatch
       Command.run('systemctl', '--version').stdout[/\Asystemd (\d+)/, 1]&.to_i
     end
 
-    # True if logind knows of a session, or a greeter, on a graphical screen: sd_session_get_type(3).
+    # True if logind knows of a session, or a greeter, on a graphical screen: sd_session_get_type(3). Beside each session's
+    # file it has a FIFO, which nobody has read before that session ends.
     def self.graphical?
-      Dir.glob(SESSIONS).any? { |file| ::File.read(file, 4096).to_s.match?(/^TYPE=(x11|wayland|mir)$/) }
+      Dir.glob(SESSIONS).select { |file| ::File.file?(file) }.any? { |file| ::File.read(file, 4096).to_s.match?(/^TYPE=(x11|wayland|mir)$/) }
     rescue SystemCallError
       true # a session that just ended: not known is no leave
     end

@@ -6,14 +6,24 @@ module OpensslPatch
     # Another library's, where it is numbers alone: how it counts what it adds to them nobody knows here.
     NUMBERED = /\A\d{1,4}(\.\d{1,4}){1,3}\z/.freeze
 
-    # True if upstream's own version is in a range with the fault, false if in none, nil where nobody can say. An advisory
-    # without ranges knows of no release with the fault but those its rows name.
-    def self.affected?(said, ours)
-      return false unless said['upstream']
-      return unless known?(said, ours)
+    # True if upstream's own version is known to be without the fault: it has its branch's fix, or lies outside of all that
+    # has the fault. Of a branch that no range names nothing is known. An advisory without ranges knows of no release with
+    # the fault but those its rows name.
+    def self.clean?(said, ours)
+      return true unless said['upstream']
+      return false if !known?(said, ours) || affected?(said, ours)
 
+      mended?(said, ours) || outside?(said, ours)
+    end
+
+    def self.affected?(said, ours)
       ranges(said, 'affected').any? { |first, last| !before?(ours.upstream, first) && !before?(last, ours.upstream) } ||
         ranges(said, 'before').any? { |first, clean| !before?(ours.upstream, first) && before?(ours.upstream, clean) }
+    end
+
+    # True if it is at or above the first release of its branch that has the fix.
+    def self.mended?(said, ours)
+      ranges(said, 'fixed').any? { |first, branch| ours.upstream.match?(/\A#{Regexp.escape(branch)}(?!\d)/) && !before?(ours.upstream, first) }
     end
 
     # True if it is newer than all that has the fault, or older.
@@ -34,7 +44,7 @@ module OpensslPatch
     def self.known?(said, ours)
       return RELEASED.match?(ours.upstream) unless said['packages']
 
-      bounds = (ranges(said, 'affected') + ranges(said, 'before')).flatten - ['0']
+      bounds = (ranges(said, 'affected') + ranges(said, 'before') + ranges(said, 'fixed').map(&:first)).flatten - ['0']
       [ours.upstream, *bounds, *said['upstream']['since']].all? { |release| NUMBERED.match?(release) }
     end
 

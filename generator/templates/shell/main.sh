@@ -44,7 +44,7 @@ conclude() {
     [ "$unread" = 0 ] || say "$unread process(es) could not be looked into, so none of these is called clean"
     owed >"$work/reboot"
     while IFS= read -r reason; do say "owes a reboot: $reason"; done <"$work/reboot"
-    if [ -s "$work/failures" ] || [ -s "$work/reboot" ]; then exit 2; fi
+    if [ -n "$failed" ] || [ -s "$work/failures" ] || [ -s "$work/reboot" ]; then exit 2; fi
     [ "$left" -eq 0 ] && [ "$kind" != vulnerable ] || exit 2
     [ "$unread" = 0 ] || exit 4
     [ "$kind" != unknown ] || [ ! -s "$work/installed" ] || exit 4
@@ -53,6 +53,7 @@ conclude() {
 
 # Writes down as failures what keeps the packages from being fixed.
 explain() {
+    has_room || fail "there is no more room in $work, so nothing of this is proven"
     case $kind in vulnerable) ;; unknown) [ -s "$work/installed" ] && [ -n "$unfetched" ] || return 0 ;; *) return 0 ;; esac
     while IFS="$tab" read -r full by todo; do
         fail "$full is held ($by): \`$todo\` lets it go"
@@ -80,12 +81,15 @@ dry_run() {
     foreseen
     while IFS= read -r line; do say "would upgrade $line"; done <"$work/foreseen"
     [ -z "$unfetched" ] || fail "package lists could not be fetched: $unfetched"
+    unfetched=''
+    [ -s "$work/foreseen" ] || { judge; explain; }
     intentions
     if [ -s "$work/foreseen" ]; then
         users=$(grep -lE "/($(printf %s "$libraries" | tr ' ' '|'))[.-].*" /proc/[0-9]*/maps 2>/dev/null | wc -l)
         say "$((users)) processes run the present library and would be stale after it"
     fi
-    [ -s "$work/failures" ] && exit 2
+    has_room || fail "there is no more room in $work, so nothing of this is for sure"
+    if [ -n "$failed" ] || [ -s "$work/failures" ]; then exit 2; fi
     [ ! -s "$work/foreseen" ] && [ "$(counted | wc -l)" -eq 0 ] || exit 2
     say 'nothing to do'
     exit 0
@@ -112,6 +116,7 @@ main() {
     trap 'exit 143' TERM
     # a connection that breaks must not leave a machine half refreshed
     trap : HUP PIPE
+    has_room || refuse 2 "there is no room in $work; nothing was changed"
     started=$(date -u +%Y-%m-%dT%H:%M:%SZ)
     node=${node:-$(uname -n)}
     looked=''
@@ -124,6 +129,7 @@ main() {
     if [ "$mode" = look ]; then
         look
         judge
+        has_room || fail "there is no more room in $work, so nothing of this is proven"
         conclude
     fi
     mkdir -p "$state" || refuse 2 "$state cannot be made; nothing was changed"

@@ -66,7 +66,7 @@ judged() {
         return
     fi
     where=$(by_upstream "$1" "$upstream")
-    case $where in unsaid | newer | older | between) clear=1 ;; *) clear='' ;; esac
+    case $where in unsaid | newer | older | mended) clear=1 ;; *) clear='' ;; esac
     found=''
     [ -z "$minor" ] || found=$(rows "$1" "$2" fixed "$minor")
     [ -n "$found" ] || found=$(rows "$1" "$2" fixed)
@@ -106,10 +106,21 @@ ROWS
     theirs=${theirs%-*}
     theirs=${theirs##*+really}
     built=$(printf '%s\n' "$highest" | sed -n 's/.*\.el\([0-9]*\)_\([0-9]*\).*/\1.\2/p')
+    # Oracle's own number before the tag, and what Ubuntu did not build: generator/origin.py
+    base=$1 foreign=''
+    printf '%s\n' "$highest" | grep -qE '\.0\.[0-9]+\.el[0-9]' ||
+        base=$(printf '%s\n' "$1" | sed 's/\.0\.[0-9][0-9]*\(\.el[0-9]\)/\1/g')
+    case $highest:$1 in *ubuntu*:*ubuntu*) ;; *ubuntu*:*) [ -n "$clear" ] && [ "$where" != unsaid ] || foreign=1 ;; esac
+    is_below "$base" "$highest"
+    order=$?
     if [ "$(epoch_of "$1")" -gt "$(epoch_of "$highest")" ]; then
         printf 'unknown has a higher epoch than %s, so the two do not compare\n' "$bar"
-    elif ! is_below "$1" "$highest"; then
-        if [ "$upstream" = "$theirs" ] || [ -n "$clear" ]; then
+    elif [ "$order" -gt 1 ]; then
+        printf 'unknown and %s cannot be compared here\n' "$bar"
+    elif [ "$order" = 1 ]; then
+        if [ -n "$foreign" ]; then
+            printf 'unknown is above %s, and does not say that Ubuntu built it\n' "$bar"
+        elif [ "$upstream" = "$theirs" ] || [ -n "$clear" ]; then
             printf 'fixed is at or above %s\n' "$bar"
         else
             printf 'unknown is above %s, and release %s itself is not known to be fixed\n' "$bar" "$upstream"
@@ -127,9 +138,10 @@ epoch_of() {
     case $1 in *:*) printf '%s\n' "${1%%:*}" ;; *) printf '0\n' ;; esac
 }
 
-# True if version $1 is below $2, as the package manager itself compares. rpm.vercmp is there since rpm 4.7.0.
+# Returns 0 if version $1 is below $2 as the package manager itself compares, 1 if not, 2 where it does not say: rpm.vercmp
+# is there since rpm 4.7.0.
 is_below() {
-    case $1$2 in *[!A-Za-z0-9.+~^:_-]*) return 1 ;; esac
+    case $1$2 in *[!A-Za-z0-9.+~^:_-]*) return 2 ;; esac
     if [ "$distro" = debian ] || [ "$distro" = ubuntu ]; then
         dpkg --compare-versions "$1" lt "$2"
         return
@@ -141,11 +153,12 @@ is_below() {
     one=${1#*:} other=${2#*:}
     compared=$(rpm --eval "%{lua:print(rpm.vercmp('${one%-*}', '${other%-*}'))}")
     [ "$compared" != 0 ] || compared=$(rpm --eval "%{lua:print(rpm.vercmp('${one##*-}', '${other##*-}'))}")
-    [ "$compared" = -1 ]
+    case $compared in -1) ;; 0 | 1) return 1 ;; *) return 2 ;; esac
 }
 
 # Prints where upstream's own release $2 stands to those that advisory $1 affects: inside, newer than all of them, older
-# than the first, between them; unsaid where none is named, unknown where $2 is no release.
+# than the first, mended in its branch, or in one that nobody speaks of; unsaid where none is named, unknown where a
+# release cannot be read.
 by_upstream() {
     printf '%s\n' "$affected_rows" | awk -v advisory="$1" -v ours="$2" '
         function key(version,   part, letters) {
@@ -157,16 +170,19 @@ by_upstream() {
         }
         $1 != advisory { next }
         { said = 1; mine = key(ours); first = key($3); last = key($4) }
+        (first == "" && $3 != "0") || (last == "" && ($2 == "affected" || $2 == "before")) { unread = 1 }
         $2 == "affected" && first <= mine && mine <= last { inside = 1 }
         $2 == "before" && first <= mine && mine < last { inside = 1 }
         $2 == "affected" && mine <= last { not_newer = 1 }
         $2 == "before" && mine < last { not_newer = 1 }
         $2 == "since" && mine < first { older = 1 }
+        $2 == "fixed" && index(ours, $4) == 1 && substr(ours, length($4) + 1) !~ /^[0-9]/ && mine >= first { mended = 1 }
         END {
             if (!said) print "unsaid"
-            else if (mine == "") print "unknown"
+            else if (mine == "" || unread) print "unknown"
             else if (inside) print "inside"
             else if (older) print "older"
-            else print not_newer ? "between" : "newer"
+            else if (!not_newer) print "newer"
+            else print mended ? "mended" : "unnamed"
         }'
 }

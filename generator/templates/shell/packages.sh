@@ -34,7 +34,7 @@ identify() {
     tool=yum
     command -v dnf >/dev/null 2>&1 && tool=dnf
     if [ "$family" = debian ]; then
-        native=$(dpkg --print-architecture)
+        native=$(dpkg-query -W dpkg >/dev/null 2>&1 && dpkg --print-architecture) # it reads no database, dpkg-query does
     else
         native=$(rpm -q --qf '%{ARCH}\n' rpm | sed -n 1p)
     fi
@@ -97,7 +97,11 @@ entry_of() { if [ "$tool" = dnf ]; then printf '%s\n' "$1"; else printf "'*:%s-*
 # where a library is held, because both have one version always.
 upgradable() {
     held >"$work/held"
-    cut -f 1 "$work/held" | sed 's/[:.][^:.]*$//' >"$work/held.names"
+    cut -f 1 "$work/held" >"$work/held.full"
+    # by the package manager's list: what stands behind a dot may be an architecture, or the end of libssl1.1
+    installed "$names $companions" | while read -r name full _; do
+        ! grep -qxF -e "$full" "$work/held.full" || printf '%s\n' "$name"
+    done >"$work/held.names"
     wanted="$names $companions"
     installed "$names" | cut -d ' ' -f 1 | grep -qxF -f "$work/held.names" && wanted=$names
     installed "$wanted" | while read -r name full _; do

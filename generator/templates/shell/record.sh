@@ -33,11 +33,8 @@ not_touched() {
     awk -F '\t' '$1 == "stale" && $3 ~ /^(service|init|container|orphan)$/ {
         print $2 "|" $3 "|" $4 "|" $5
     }' "$work/stale" | while IFS='|' read -r process sort service user; do
-        name=${service%%@*} because=''
-        [ "$sort" = container ] || {
-            row_of "$name"
-            [ -z "$row" ] || because=$(facts "$row" because)
-        }
+        because=''
+        [ "$sort" = container ] || because=$(reason_for "$service")
         printf '%s\t%s\t%s\n' "$service" "$(command_for "$process" "$sort" "$service" "$user")" "$because"
     done | awk '!seen[$0]++'
 }
@@ -79,5 +76,7 @@ record() {
             "$(sed -n "s/^own-copy$tab//p" "$work/stale" | json_objects pid path build)"
     } >"$work/result.json"
     cp "$work/result.json" "$state/result.json.$$" && chmod 600 "$state/result.json.$$" &&
-        mv "$state/result.json.$$" "$state/result.json"
+        mv "$state/result.json.$$" "$state/result.json" && return
+    rm -f "$state/result.json.$$"
+    fail "the result could not be written to $state: what stands there is of an earlier run"
 }

@@ -11,12 +11,11 @@ look() {
     looked=1
 }
 
-# Prints "PID<tab>NAME" of each process that counts, by the name that the data has for its service: an instance has its
-# template's, PID 1 is init, and a container one that no row has.
+# Prints "PID<tab>NAME" of each process that counts, by the name that the data has for its service: PID 1 is init, and a
+# container has one that no row has. An instance keeps its own: no step of apache2's helps apache2@site.
 counted() {
     awk -F '\t' '$1 == "stale" && $3 ~ /^(service|init|container|orphan)$/ {
         name = $4
-        sub(/@.*/, "", name)
         if ($3 == "container") name = "container " $4
         if ($2 == 1) name = "init"
         print $2 "\t" name
@@ -75,7 +74,7 @@ drained() {
         pid_file_of "$name" "$value"
         pid_in "$pid_file"
         case " $(pids_of "$name" | tr '\n' ' ')" in *" ${pid:-no} "*) continue ;; esac
-        [ -n "$pid" ] || continue
+        is_alive "$pid" || continue # a PID file that somebody left says of no process that it is old
         say "ending old processes of $name"
         for old in $(pids_of "$name"); do kill -s "$signal" "$old" 2>/dev/null; done
         note ended "$name"

@@ -24,11 +24,16 @@ refuse() {
     exit "$code"
 }
 
-# Writes down why this run does not end well.
+# Writes down why this run does not end well; $failed is for a disk that has no room for that.
+failed=''
 fail() {
+    failed=1
     printf '%s\n' "$*" >>"$work/failures"
     say "$*"
 }
+
+# True if there is room for what this remembers. Where there is none its lists stay empty, and look as if all were well.
+has_room() { { printf '%100000s' x >"$work/room" && rm -f "$work/room"; } 2>/dev/null; }
 
 # Adds the word $2 to list $1, once.
 note() {

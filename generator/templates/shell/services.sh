@@ -29,6 +29,13 @@ facts() { printf '%s\n' "$services_known" | sed -n "s|^$1 $2 ||p"; }
 # The row of service $1 in $row, empty where the data does not name it.
 row_of() { row=$(awk -v name="$1" '$1 == name { print $2 }' "$work/present"); }
 
+# Why a person is to see to service $1, by whichever of its names: an instance has its template's reason.
+reason_for() {
+    row=$(printf '%s\n' "$services_known" | awk -v name="${1%%@*}" '
+        $2 == "names" { for (i = 3; i <= NF; i++) if ($i == name) { print $1; exit } }')
+    [ -z "$row" ] || facts "$row" because
+}
+
 # Tells the service manager to $2 service $1, which must not inherit anything of ours.
 manage() {
     if [ -n "$systemd" ]; then

@@ -4,7 +4,7 @@ module OpensslPatch
     # Returns who stays stale: `service`, the `command` that a person would give, and `because`, nil where there is no reason.
     def self.not_touched(processes, services)
       Probe.counted(processes).map do |process|
-        row = services.fetch(Services.name(process), {})
+        row = Services.row(process, services)
         command = row['reboot'] ? 'reboot' : Services.command(process)
         { 'service' => process['service'], 'command' => command, 'because' => row['reboot'] || row['because'] }
       end.uniq
@@ -14,7 +14,7 @@ module OpensslPatch
     # advisory asks: deeper.
     def self.reboots(found, services, deeper)
       said = found['reboots'].select { |reboot| deeper || reboot['why'] == 'init' }.map { |reboot| reboot['sentence'] }
-      said + Probe.counted(found['stale']).map { |process| services.fetch(Services.name(process), {})['reboot'] }.compact.uniq
+      said + Probe.counted(found['stale']).map { |process| Services.row(process, services)['reboot'] }.compact.uniq
     end
 
     # Yields a sentence where it is not known whether the node is clean.

@@ -70,21 +70,23 @@ module OpensslPatch
       fixed = fixed_row(said['fixed'], package)
       never = row(said['never_fixed'], package)
       spared = row(said['not_affected'], package)
-      within = Upstream.affected?(said, ours)
-      return ['not_affected', "is not affected by #{advisory}: #{spared['reason']}"] if spared && (fixed.nil? || within == false)
-      return by_row(advisory, said, package, fixed, within) if fixed
+      clean = Upstream.clean?(said, ours)
+      return ['not_affected', "is not affected by #{advisory}: #{spared['reason']}"] if spared && (fixed.nil? || clean)
+      return by_row(advisory, said, package, fixed, clean) if fixed
       return ['vulnerable', "is affected by #{advisory} and never mended: #{never['reason']}"] if never && (never['stream'] != '' || !Origin.flavour(package.version))
       return ['not_affected', "is a release that #{advisory} does not affect"] if Upstream.outside?(said, ours)
 
       ['unknown', "has no row in #{advisory}"]
     end
 
-    def by_row(advisory, said, package, row, within)
+    def by_row(advisory, said, package, row, clean)
+      base = Origin.base(package.version, row['version'])
       ours = Versions.parsed(package.version)
       bar = "#{row['version']}, #{row['advisory']}"
       return ['unknown', "has a higher epoch than #{bar}, so the two do not compare"] if ours.epoch > Versions.parsed(row['version']).epoch
-      return below(advisory, said, package, ours, row) if Versions.below?(package.version, row['version'])
-      return ['fixed', "is at or above #{bar}"] if ours.upstream == Versions.parsed(row['version']).upstream || within == false
+      return below(advisory, said, package, ours, row) if Versions.below?(base, row['version'])
+      return ['unknown', "is above #{bar}, and does not say that Ubuntu built it"] if Origin.foreign?(package.version, row['version']) && !(clean && said['upstream'])
+      return ['fixed', "is at or above #{bar}"] if clean || ours.upstream == Versions.parsed(row['version']).upstream
 
       ['unknown', "is above #{bar}, and #{ours.upstream} itself is not known to be fixed"]
     end

@@ -7,6 +7,13 @@ module OpensslPatch
     rescue SystemCallError
       nil
     end
+
+    # True if there is such a process.
+    def self.alive?(pid)
+      !pid.nil? && Process.kill(0, pid) == 1
+    rescue SystemCallError
+      false
+    end
   end
 
   # Has a service start its new program beside the old one, which hands it its sockets and ends what it has begun.
@@ -26,7 +33,7 @@ module OpensslPatch
     def run(stale)
       old = PidFile.pid(old_file)
       if stale.include?(main = PidFile.pid(@file))
-        raise "#{old_file} holds a process: an upgrade that somebody began is not over" if alive?(old)
+        raise "#{old_file} holds a process: an upgrade that somebody began is not over" if PidFile.alive?(old)
 
         Process.kill(@step['begin'], main)
         await_next_to(main)
@@ -35,7 +42,7 @@ module OpensslPatch
       return false unless stale.include?(old)
 
       @step['finish'].each do |signal|
-        raise 'the new main process ended' unless alive?(PidFile.pid(@file))
+        raise 'the new main process ended' unless PidFile.alive?(PidFile.pid(@file))
 
         Process.kill(signal, old)
       end
@@ -50,17 +57,11 @@ module OpensslPatch
 
     def await_next_to(old)
       limit = Process.clock_gettime(Process::CLOCK_MONOTONIC) + @patience
-      until PidFile.pid(old_file) == old && alive?(found = PidFile.pid(@file)) && found != old
+      until PidFile.pid(old_file) == old && PidFile.alive?(found = PidFile.pid(@file)) && found != old
         raise "no new main process came within #{@patience} seconds" if Process.clock_gettime(Process::CLOCK_MONOTONIC) > limit
 
         sleep PAUSE
       end
-    end
-
-    def alive?(pid)
-      !pid.nil? && Process.kill(0, pid) == 1
-    rescue SystemCallError
-      false
     end
   end
 end

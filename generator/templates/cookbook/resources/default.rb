@@ -234,6 +234,6 @@ action_class do
 
   # Says of each stale process that it is, and returns them.
   def look(run)
-    run.look.each { |process| Chef::Log.warn("openssl_patch: #{run.described(process)}") }
+    run.look.each { |process| Chef::Log.warn("openssl_patch: #{OpensslPatch::Probe.described(process)}") }
   end
 end

@@ -6,7 +6,12 @@ Each answers TLS on a port of its own with Debian's self-signed certificate, so 
 SERVICES = ("nginx", "apache2", "haproxy", "stunnel4", "postgresql")
 #: Services of the data that are never restarted; they are there, and do not start by themselves. openvpn has no tunnel.
 IDLE = ("mariadb", "openvpn", "corosync")
-PACKAGES = (*SERVICES, "mariadb-server", "openvpn", "corosync", "ssl-cert", "curl")
+#: Others of the data that are refreshed; a test starts those it wants.
+ASLEEP = ("dovecot", "named", "unbound")
+#: What a Debian that was installed runs beside: systemd's own daemons, and what has logind know of each login.
+MACHINE = ("udev", "systemd-timesyncd", "systemd-resolved", "libpam-systemd")
+PACKAGES = (*SERVICES, "mariadb-server", "openvpn", "corosync", "dovecot-imapd", "bind9", "unbound", *MACHINE,
+            "ssl-cert", "curl")
 #: The port on which each answers a TLS handshake; PostgreSQL's begins in its own protocol, and is not asked.
 TLS = {"nginx": 443, "apache2": 8443, "haproxy": 7443, "stunnel4": 6443}
 PORTS = (*TLS.values(), 5432)
@@ -78,7 +83,10 @@ logging {
 C
 corosync-keygen -l -k /etc/corosync/authkey
 
-for name in mariadb openvpn corosync; do
+printf 'server:\n    interface: 127.0.0.1@5353\n' >/etc/unbound/unbound.conf.d/lab.conf
+systemctl --quiet disable unbound-resolvconf
+
+for name in mariadb openvpn corosync dovecot named unbound; do
     update-rc.d "$name" disable
     systemctl --quiet disable "$name"
 done

@@ -36,10 +36,11 @@ def services(context, k=None):
     invoke test.services -k haproxy
 
     nginx, apache2, haproxy, stunnel4, postgresql and ssh, and those that are never restarted, on Debian's nodes and on
-    CentOS 6-like ones of a lab that comes up for it, with OpenSSL upgraded for real. The first time it builds these
-    nodes' root file systems. Prints the time it took; exits as `invoke test` does.
+    CentOS 6-like ones of a lab that comes up for it, with OpenSSL upgraded for real; dovecot, named, unbound and what
+    systemd runs beside on Debian's. The first time it builds these nodes' root file systems. Prints the time it took;
+    exits as `invoke test` does.
     """
-    where = ["tests/lab/test_services.py", "tests/lab/test_never_restarted.py", "tests/lab/test_reboot.py"]
+    where = [f"tests/lab/test_{name}.py" for name in ("services", "machine_services", "never_restarted", "reboot")]
     return suite("services", k, *where, "-m", "table")
 
 

@@ -28,7 +28,9 @@ def test_the_shipped_data_holds_what_was_seen():
     assert {name: [step.do for step in each.steps] for name, each in found.items() if each.steps} == {
         "nginx": ["upgrade", "restart"], "apache2": ["restart"], "haproxy": ["reload", "restart"],
         "stunnel4": ["restart"], "ssh": ["reload", "restart"], "systemd-journald": ["restart"],
-        "systemd-logind": ["restart"],
+        "systemd-logind": ["restart"], "dovecot": ["restart"], "named": ["restart"], "unbound": ["restart"],
+        **{f"systemd-{name}": ["restart"] for name in ("udevd", "networkd", "resolved", "timesyncd", "oomd",
+                                                       "hostnamed", "localed", "timedated")},
     }
     assert {name for name, each in found.items() if not each.restart} == {
         "postgresql", "mysql", "corosync", "docker", "dbus", "openvpn",

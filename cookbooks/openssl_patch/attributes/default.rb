@@ -73,6 +73,14 @@ default['openssl_patch']['services']['docker'] = {
   'steps' => [],
   'because' => 'it stops the containers, unless live restore is on',
 }
+default['openssl_patch']['services']['dovecot'] = {
+  'names' => ['dovecot'],
+  'test' => %w(doveconf protocols),
+  'steps' => [
+    { 'do' => 'restart' },
+  ],
+  'because' => nil,
+}
 default['openssl_patch']['services']['haproxy'] = {
   'names' => ['haproxy'],
   'test' => %w(haproxy -c -q -f /etc/haproxy/haproxy.cfg),
@@ -87,6 +95,14 @@ default['openssl_patch']['services']['mysql'] = {
   'test' => [],
   'steps' => [],
   'because' => 'it ends every session of a database, and may make a replica the primary',
+}
+default['openssl_patch']['services']['named'] = {
+  'names' => %w(named bind9),
+  'test' => ['named-checkconf'],
+  'steps' => [
+    { 'do' => 'restart' },
+  ],
+  'because' => nil,
 }
 default['openssl_patch']['services']['nginx'] = {
   'names' => ['nginx'],
@@ -126,6 +142,14 @@ default['openssl_patch']['services']['stunnel4'] = {
   ],
   'because' => nil,
 }
+default['openssl_patch']['services']['systemd-hostnamed'] = {
+  'names' => ['systemd-hostnamed'],
+  'test' => [],
+  'steps' => [
+    { 'do' => 'restart' },
+  ],
+  'because' => nil,
+}
 default['openssl_patch']['services']['systemd-journald'] = {
   'names' => ['systemd-journald'],
   'test' => [],
@@ -136,6 +160,14 @@ default['openssl_patch']['services']['systemd-journald'] = {
   'systemd' => 220,
   'spares_graphical' => false,
 }
+default['openssl_patch']['services']['systemd-localed'] = {
+  'names' => ['systemd-localed'],
+  'test' => [],
+  'steps' => [
+    { 'do' => 'restart' },
+  ],
+  'because' => nil,
+}
 default['openssl_patch']['services']['systemd-logind'] = {
   'names' => ['systemd-logind'],
   'test' => [],
@@ -145,6 +177,62 @@ default['openssl_patch']['services']['systemd-logind'] = {
   'because' => 'it would lose the devices of graphical sessions, which end',
   'systemd' => 234,
   'spares_graphical' => true,
+}
+default['openssl_patch']['services']['systemd-networkd'] = {
+  'names' => ['systemd-networkd'],
+  'test' => [],
+  'steps' => [
+    { 'do' => 'restart' },
+  ],
+  'because' => nil,
+}
+default['openssl_patch']['services']['systemd-oomd'] = {
+  'names' => ['systemd-oomd'],
+  'test' => [],
+  'steps' => [
+    { 'do' => 'restart' },
+  ],
+  'because' => nil,
+}
+default['openssl_patch']['services']['systemd-resolved'] = {
+  'names' => ['systemd-resolved'],
+  'test' => [],
+  'steps' => [
+    { 'do' => 'restart' },
+  ],
+  'because' => nil,
+}
+default['openssl_patch']['services']['systemd-timedated'] = {
+  'names' => ['systemd-timedated'],
+  'test' => [],
+  'steps' => [
+    { 'do' => 'restart' },
+  ],
+  'because' => nil,
+}
+default['openssl_patch']['services']['systemd-timesyncd'] = {
+  'names' => ['systemd-timesyncd'],
+  'test' => [],
+  'steps' => [
+    { 'do' => 'restart' },
+  ],
+  'because' => nil,
+}
+default['openssl_patch']['services']['systemd-udevd'] = {
+  'names' => %w(systemd-udevd udev),
+  'test' => [],
+  'steps' => [
+    { 'do' => 'restart' },
+  ],
+  'because' => nil,
+}
+default['openssl_patch']['services']['unbound'] = {
+  'names' => ['unbound'],
+  'test' => ['unbound-checkconf'],
+  'steps' => [
+    { 'do' => 'restart' },
+  ],
+  'because' => nil,
 }
 
 # How far a stale service is gone after: gentle, restart or none.

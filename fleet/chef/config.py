@@ -131,7 +131,7 @@ def _credentials(path: Path, profile: str, chosen_by: str) -> dict:
     if path.is_file():
         try:
             profiles = tomllib.loads(_text(path))
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise SettingsError(f"{path} is not readable as TOML: {error}") from error
     table = profiles.get(profile)
     if table is None and profile != "default":
@@ -234,6 +234,8 @@ def _names(sources: list[Path]) -> str:
 
 
 def _path(value, cwd: Path) -> Path:
+    if "\0" in str(value):
+        raise SettingsError(f"{str(value)!r} in knife's settings is no path: it has a NUL character")
     return Path(os.path.normpath(cwd / os.path.expanduser(str(value))))
 
 

@@ -89,6 +89,7 @@ def test_an_unknown_profile_names_those_there_are_and_who_asked(home, profile, e
 
 @pytest.mark.parametrize(("text", "said"), [
     ("[default\n", "not readable as TOML: .*line 1"),
+    ("default = " + "[" * 9000, "not readable as TOML"),
     ("default = 1", r"'default' .* is not a table: write \[default\]"),
     ("[default]\nnode_name='a'\nclient_name='b'", "both client_name and node_name"),
     ("[default]\nknife = 'x'", r"knife in profile 'default' .* write \[default.knife\]"),
@@ -99,6 +100,15 @@ def test_wrong_credentials_are_named(home, text, said):
     with pytest.raises(SettingsError, match=said) as refused:
         home.load()
     assert str(path) in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["client_key", "trusted_certs_dir", "cookbook_path"])
+def test_a_path_that_is_none_is_named(home, name):
+    home.write(".chef/credentials", f"[default]\nchef_server_url = '{URL}'\n{name} = \"a\\u0000b\"\n")
+    if name != "client_key":
+        home.write(".chef/user.pem", "key")
+    with pytest.raises(SettingsError, match=r"a.x00b' in knife's settings is no path: it has a NUL character"):
+        home.load()
 
 
 def test_an_inline_key(home):

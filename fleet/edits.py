@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from fleet.apart import apart
 from fleet.chef import run_list
-from fleet.errors import ChangedError, NotFoundError, ServerUnreachableError
+from fleet.errors import ChefServerError, NotFoundError, ServerUnreachableError
 from fleet.journal import Journal
 from fleet.text import clean
 from generator import shell
@@ -17,7 +17,7 @@ from generator.errors import StypticError
 ADD, AGAIN = "add to its run list", "add to its run list again"
 REMOVE, REMOVED, KEPT = "take off its run list", "is off its run list", "left in its run list"
 AT_ONCE = 8  # nodes whose objects are read or written at once: the server has its clients to serve, too
-TRIES = 5  # of one edit, where somebody else changes the same node
+TRIES = 5  # of one edit, where somebody else changes the same node or the server is busy
 UNANSWERED = 3  # nodes at the end of all, after which a server that does not answer is not waited for any more
 NAMED = 20  # nodes in a sentence
 
@@ -145,8 +145,8 @@ class Edits:
                 return
             try:
                 await self.write(found, rest)
-            except ChangedError:
-                if attempt == TRIES:
+            except ChefServerError as error:
+                if attempt == TRIES or not error.again:
                     raise
             else:
                 return

@@ -14,7 +14,7 @@ from fleet.chef import run_list
 from fleet.clock import Clock
 from fleet.earlier import PLACE, Earlier
 from fleet.edits import ADD, AGAIN, TRIES
-from fleet.errors import ChangedError, ChefServerError, NodeError, NotFoundError, UnreachableError
+from fleet.errors import ChefServerError, NodeError, NotFoundError, UnreachableError
 from fleet.node import Node, State
 from fleet.pool import Pool
 from fleet.push import COOKBOOK
@@ -143,8 +143,8 @@ class Errand:
                 return
             try:
                 await edits.add(found, self.before, self.outcome.record.wave)
-            except ChangedError:
-                if attempt == TRIES:
+            except ChefServerError as error:
+                if attempt == TRIES or not error.again:
                     raise
                 found = await edits.read(name)
             else:

@@ -8,9 +8,13 @@ class SettingsError(StypticError, ValueError):
 
 
 class ChefServerError(StypticError):
-    """The Chef server refused or failed; the message carries the server's own words, `status` its HTTP status."""
+    """The Chef server refused or failed; the message carries the server's own words, `status` its HTTP status.
+
+    `again` says whether another attempt could end otherwise.
+    """
 
     status: int | None = None
+    again = False
 
 
 class AuthenticationError(ChefServerError):
@@ -28,6 +32,8 @@ class ConflictError(ChefServerError):
 class ChangedError(ConflictError):
     """Somebody else changed an object while we were about to; reading it anew says what it is now."""
 
+    again = True
+
 
 class PinError(ConflictError):
     """An environment's constraint would give its nodes another version of the cookbook than ours."""
@@ -40,7 +46,7 @@ class IncompleteSearchError(ChefServerError):
 
 
 class ServerUnreachableError(ChefServerError, ConnectionError):
-    """The server did not answer: name, port, network, TLS or time-out; `again`: another attempt could end otherwise."""
+    """The server did not answer: name, port, network, TLS or time-out."""
 
     again = True
 

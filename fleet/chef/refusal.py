@@ -8,6 +8,7 @@ from fleet.errors import AuthenticationError, ChefServerError, ConflictError, No
 from fleet.text import clean
 
 CLOCK_LIMIT = 15 * 60  # seconds a signature may be off: https://docs.chef.io/server/api_chef_server/#x-ops-timestamp
+BUSY = (429, 502, 503, 504)  # a server, or a proxy before it, that may answer in a moment
 _SLACK = 60  # seconds that an answer may have been under way
 
 
@@ -18,7 +19,7 @@ def refusal(response, *, method: str, path: str, client: str, url: str, now: dat
     the answer.
     """
     error = _error(response, method, path, client, url, now)
-    error.status = response.status_code
+    error.status, error.again = response.status_code, response.status_code in BUSY
     return error
 
 

@@ -14,14 +14,13 @@ from urllib.parse import urlsplit
 from fleet.chef import answers
 from fleet.chef.answers import ODD
 from fleet.chef.compat import Key, SSLError, chef
-from fleet.chef.refusal import CLOCK_LIMIT, clock_offset, refusal
+from fleet.chef.refusal import BUSY, CLOCK_LIMIT, clock_offset, refusal
 from fleet.chef.signing import PROTOCOLS, sign
 from fleet.chef.transport import Transport
 from fleet.errors import AuthenticationError, ChefServerError, NotFoundError, ServerUnreachableError
 
 TIMEOUT = (10.0, 120.0)  # seconds to connect, and between two bytes of an answer
 _PAUSES = (0.5, 1.5)  # seconds before the second and the third attempt
-_BUSY = (429, 502, 503, 504)
 log = logging.getLogger(__name__)
 
 
@@ -149,7 +148,7 @@ class ChefServer(chef.ChefAPI):
                 if pause is None or not again or not error.again:
                     raise
             else:
-                if pause is None or not again or response.status_code not in _BUSY:
+                if pause is None or not again or response.status_code not in BUSY:
                     return response
                 asked = response.headers.get("Retry-After", "")
                 pause = min(int(asked[:9]), 30) if asked.isascii() and asked.isdecimal() else pause

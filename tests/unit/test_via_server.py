@@ -162,6 +162,27 @@ def test_a_server_that_fails_for_a_while_costs_no_node(there, go, journal):
     assert "failed at POST /search/node with 500" in told
 
 
+@pytest.mark.parametrize("status", [429, 502, 503])
+def test_a_write_that_a_busy_server_refuses_is_made_again(there, go, status):
+    """Both that which adds the entry and that which takes it out."""
+    there.add("web1", ["role[web]"])
+    path, told = "/nodes/web1", []
+
+    def busy():
+        there.refused["PUT", path] = status
+        told.append(there.nodes["web1"]["run_list"])
+        there.before["GET", path] = [free]
+
+    def free():
+        there.refused.clear()
+
+    there.before["PUT", path] = [busy, lambda: None, busy]
+    there.polled = lambda: there.run("web1") if ENTRY in there.nodes["web1"]["run_list"] else None
+    assert states(go()) == {"web1": "patched"}
+    assert (told, there.puts()) == ([["role[web]"], ["role[web]", ENTRY]], 4)
+    assert there.nodes["web1"]["run_list"] == ["role[web]"]
+
+
 def test_what_the_server_said_last_is_told_of_a_node_that_timed_out(there, go):
     there.add("web1")
     there.refused["POST", "/search/node"] = 500

@@ -38,11 +38,11 @@ def slow(operator, environment, added):
     """Return what adds a node, in an environment of its own, whose converge waits for its word, in that program."""
 
     @contextlib.contextmanager
-    def add(name, init="sysv", program="chef-client"):
+    def add(name, init="sysv", program="chef-client", base="light"):
         there = operator.chef.get(f"/environments/{environment}")
         operator.chef.post("/environments", there | {"name": name})
         try:
-            with added(name, "light", init, environment=name) as node:
+            with added(name, base, init, environment=name) as node:
                 node.sh(SLOW.replace("PROGRAM", program))
                 yield node
         finally:
@@ -177,6 +177,21 @@ def test_a_service_manager_that_ends_all_of_a_connections_unit_does_not_end_it(s
             group = node.sh("cat /proc/$(cat /root/there)/cgroup")
             assert re.search(r"/system\.slice/run-[^/]*\.scope$", group, re.MULTILINE), group
             node.sh("systemctl restart ssh")
+        assert "connect again" in names(told)
+        assert told.nodes[node.name]["state"] == "patched", told.done.stdout
+        assert upgrades(node) == 1
+
+
+@faults
+def test_a_logind_that_ends_all_of_a_login_does_not_end_it(slow, under_way):
+    with slow("detached-login", init="systemd", base="full") as node:  # where logind knows of logins
+        node.sh("systemctl stop postgresql")
+        node.sh("printf '[Login]\\nKillUserProcesses=yes\\nKillExcludeUsers=\\n' >/etc/systemd/logind.conf")
+        node.sh("systemctl restart systemd-logind")
+        with under_way(node) as told:
+            node.sh("test $(loginctl --no-legend list-sessions | grep -c root) -ge 1; loginctl terminate-user root")
+            node.until("! pgrep -f '^sshd: root@'")
+            node.sh("kill -0 $(cat /root/there)")
         assert "connect again" in names(told)
         assert told.nodes[node.name]["state"] == "patched", told.done.stdout
         assert upgrades(node) == 1

@@ -221,7 +221,7 @@ def test_heartbleed_itself_on_every_service_of_a_node_patched_by_us(operator, ot
     chef, item = sorted(found["certificates"], key=lambda item: item["path"])
     assert (chef["path"], chef["verdict"]) == ("/etc/chef/client.pem", "exposed")
     assert (code, item["verdict"], found["window"]["state"]) == (2, "exposed", "open")
-    assert item["services"] == ["apache2", "haproxy", "nginx", "postgresql", "stunnel"]
+    assert item["services"] == ["apache2", "dovecot", "haproxy", "nginx", "postgresql", "stunnel"]
     assert "patch it first" in item["sentence"]
     assert found["window"]["since"]["by"] == "rpm's database"
     whom = ("--query", f"name:{other.name}", "--advisory", "heartbleed")

@@ -5,7 +5,6 @@ A fault is broken for real, on a node of its own, in a rollout that has a second
 
 import contextlib
 import tempfile
-import time
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from lab import power
 from lab.host import ROOT, RUN, LabError
 from lab.node import LabNode
 from lab.witness import Witness
+from tests.lab import journals
 
 # So that one node's fault is one node's, and so that a dead connection is found in seconds.
 ALONE = ("--waves", "100%", "--max-failures", "100%", "--max-unreachable", "100%")
@@ -151,14 +151,8 @@ class Rollouts:
         )
 
     def await_step(self, name: str, wanted: str) -> None:
-        """Wait until a node has taken a step in the latest run: nothing tells of a new line in an SQLite file."""
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            with History(self.operator.home / "journal.db") as history:
-                if wanted in [step.name for step in history.steps(history.run().id, name)]:
-                    return
-            time.sleep(0.1)
-        pytest.fail(f"{name} never came to {wanted!r}")
+        """Wait until a node has taken a step in the latest run."""
+        journals.awaited(self.operator.home / "journal.db", journals.taken(name, wanted))
 
 
 @contextlib.contextmanager

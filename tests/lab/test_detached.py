@@ -3,7 +3,6 @@
 import contextlib
 import json
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
@@ -14,6 +13,7 @@ from fleet import detached
 from fleet.history import History
 from lab.front import Front
 from lab.host import LabError
+from tests.lab import journals
 
 # In a program's place: says that it is there, waits for its word, then goes on as that program.
 SLOW = r"""
@@ -93,14 +93,8 @@ def latest(operator):
 
 
 def journalled(operator, what):
-    """Wait until the journal has `what(history, run)` of the latest run, for at most 20 seconds; return it."""
-    end = time.monotonic() + 20
-    while True:
-        with History(operator.home / "journal.db") as history:
-            if found := what(history, history.run().id):
-                return found
-        assert time.monotonic() < end, "it is not in the journal"
-        time.sleep(0.2)  # a file tells nobody that it changed
+    """Wait until the journal has `what(history, run)` of the latest run; return it."""
+    return journals.awaited(operator.home / "journal.db", what)
 
 
 def names(told):
@@ -140,9 +134,7 @@ def test_a_cable_that_is_pulled_and_put_back_costs_the_node_nothing(operator, sl
             operator.lab.unplug(node.name)
             node.sh("touch /root/go")
             node.until(f"grep -q '^0' {detached.STATE}/*.end")  # it ends while nobody can ask
-            journalled(operator, lambda history, run: "connect again" in (
-                step.name for step in history.steps(run, node.name)
-            ))
+            journalled(operator, journals.taken(node.name, "connect again"))
             operator.lab.plug(node.name)
         assert told.done.returncode == 0, told.done.stdout + told.done.stderr
         assert "connect again" in names(told)

@@ -1,16 +1,14 @@
 """`patch --reboot` on real nodes: who is rebooted, who comes back, and what is said of those that do not."""
 
-import contextlib
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
-from fleet.errors import SettingsError
 from fleet.history import History
 from lab.host import ROOT
+from tests.lab import journals
 
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 # A process that is nobody's service and maps libcrypto for as long as nobody writes into the pipe it reads.
@@ -125,7 +123,7 @@ def test_a_reboot_that_the_controller_did_not_live_to_see_is_not_ordered_again(o
             [sys.executable, "-m", "invoke", *words], cwd=ROOT, stdin=subprocess.DEVNULL, env=os.environ | setting,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         ) as killed:
-            until_told(journal, killed)
+            journals.awaited(journal, journals.taken(node.name, "reboot"), 120, alive=lambda: killed.poll() is None)
             killed.kill()
         operator.lab.power_off(node.name)
         operator.lab.power_on(node.name)
@@ -137,18 +135,6 @@ def test_a_reboot_that_the_controller_did_not_live_to_see_is_not_ordered_again(o
         assert (found.state, found.record["actions"][-1]) == ("patched", "rebooted")
         assert [step.name for step in found.steps].count("reboot") == 1
         assert node.sh(BOOT_ID) == boot
-
-
-def until_told(journal, rolling):
-    """Wait until a node was told to reboot, by the journal of a rollout that is this process."""
-    end = time.monotonic() + 120
-    while time.monotonic() < end and rolling.poll() is None:
-        if journal.exists():
-            with contextlib.suppress(SettingsError), History(journal) as history:  # it has no run yet
-                if "reboot" in [step.name for step in history.steps(history.run().id)]:
-                    return
-        time.sleep(0.1)  # nothing tells a reader of the journal that there is more
-    raise AssertionError("it told nobody to reboot")
 
 
 def test_a_service_that_does_not_come_up_again_is_named(operator, patched, added):

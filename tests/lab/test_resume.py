@@ -12,14 +12,13 @@ import select
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from fleet.chef import lock
-from fleet.history import History
 from lab import inside
 from lab.host import ROOT
+from tests.lab import journals
 from tests.lab.tiny import ADVISORY, BAD, BUILD, GOOD, RESET, upgrades
 
 ENVIRONMENT = "resume"
@@ -107,13 +106,7 @@ class Rounds:
 
     def until(self, name: str, step: str) -> None:
         """Wait until a node has begun a step in a part that was resumed."""
-        end = time.monotonic() + 30
-        while True:
-            with History(self.home / "journal.db") as history:
-                (node,) = history.nodes(history.run().id, name)
-            if step in [each.name for each in node.steps]:
-                return
-            assert time.monotonic() < end, [each.name for each in node.steps]
+        journals.awaited(self.home / "journal.db", journals.taken(name, step))
 
     def check(self, resumed: subprocess.CompletedProcess) -> None:
         """See that all is well: each node patched, once, and said to be; nothing locked, nothing left to resume."""

@@ -56,7 +56,8 @@ def have_run(hook, node=WEB1, connection=None, sudo=False) -> None:
 
 def test_a_hook_is_given_the_nodes_name_and_address_as_words_and_in_its_environment(tmp_path):
     told = tmp_path / "told"
-    hook = Hook("drain", (script(tmp_path / "drain.sh", f'{{ printf "[%s]" "$@"; env; cat; }} >{told}'), "$(id) *"))
+    shown = f'{{ printf "[%s]" "$@"; echo; env; cat; }} >{told}'  # echo: env has no order
+    hook = Hook("drain", (script(tmp_path / "drain.sh", shown), "$(id) *"))
     have_run(hook)
     said = told.read_text()
     assert said.startswith("[$(id) *][web1][192.0.2.1]")
